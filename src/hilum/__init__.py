@@ -1,0 +1,3 @@
+"""Hilum, a healthcare integration hub."""
+
+__version__ = "0.1.0"

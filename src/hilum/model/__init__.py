@@ -1,0 +1,1 @@
+"""What the hub talks about: plain values, enums and state tables."""

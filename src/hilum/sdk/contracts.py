@@ -1,0 +1,246 @@
+"""The contracts a plug-in implements (Source, Destination, Probe, Step, Job) and is given (Inbox, Dialer).
+
+A connector file holds, in this order: a docstring whose first line is its catalogue text, `class Config`,
+then its Source, Destination and Probe. The engine owns retries, lanes, secrets, logs, metrics and audit.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import dataclasses
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from hilum.errors import StepError
+from hilum.formats import hl7v2
+from hilum.model.message import Disposition
+from hilum.sdk.config import Config
+from hilum.sdk.outcome import Outcome
+
+C = TypeVar("C", bound=Config)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the inbox answers once a message is on disk (or was recognised as a duplicate of one that is).
+
+    `delivered` is set only where the endpoint acknowledges after delivery: None means still pending.
+    """
+
+    uuid: str
+    disposition: Disposition
+    duplicate: bool = False
+    delivered: bool | None = None
+    note: str = ""
+    errors: tuple[hl7v2.AckError, ...] = ()
+
+
+class Inbox(Protocol):
+    """Where a Source hands over what it received. Every call stores; nothing is dropped."""
+
+    def receive(self, body: bytes, attributes: Mapping[str, str] | None = None) -> asyncio.Future[Receipt]:
+        """Store `body`, route it, resolve after the commit. The future fails only if nothing was stored."""
+        ...
+
+    async def seen(self, identity: str) -> bool:
+        """Was something received under this identity (a file's name, size and hash)? See `Receipt`."""
+        ...
+
+    def reject(self, body: bytes, reason: str) -> asyncio.Future[Receipt]:
+        """Store what cannot be taken (oversized, unreadable) with disposition error, so that it is not silent."""
+        ...
+
+
+class Dialer(Protocol):
+    """The only way out. It applies the egress decision to the address that is really connected to."""
+
+    async def connect(
+        self,
+        protocol: Callable[[], asyncio.Protocol],
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        timeout: float = 10.0,  # noqa: ASYNC109 - part of the contract: connecting has its own limit
+    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+        """Open a TCP connection. Raises OSError (unreachable, refused, TLS) or hilum.errors.Refused (policy)."""
+        ...
+
+    def transport(self, *, tls: ssl.SSLContext | None = None) -> Any:
+        """An `httpx.AsyncBaseTransport` whose connections are opened by this dialer."""
+        ...
+
+    def directory(self, path: str) -> Path:
+        """The folder itself, if it is inside an allowed root. Raises hilum.errors.Refused."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outbound:
+    """One message for one destination. The same delivery has the same `id` and `body` on every attempt."""
+
+    id: str  # stable: travels along so that the partner can recognise a repeat
+    body: bytes
+    attempt: int = 1
+    attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+class Source(abc.ABC, Generic[C]):
+    """Receives or polls. `start` returns once it listens; an OSError leaves the endpoint unhealthy and retried."""
+
+    def __init__(self, config: C, inbox: Inbox, dialer: Dialer) -> None:
+        self.config = config
+        self.inbox = inbox
+        self.dialer = dialer
+
+    @abc.abstractmethod
+    async def start(self) -> None: ...
+
+    @abc.abstractmethod
+    async def stop(self) -> None:
+        """Take nothing new, answer what was taken, close."""
+
+    @abc.abstractmethod
+    def pause(self) -> None:
+        """Read no more for now; connections stay open (back-pressure)."""
+
+    @abc.abstractmethod
+    def resume(self) -> None: ...
+
+
+class Destination(abc.ABC, Generic[C]):
+    """Sends. Called by one lane at a time unless the lane allows concurrency."""
+
+    def __init__(self, config: C, dialer: Dialer) -> None:
+        self.config = config
+        self.dialer = dialer
+
+    @abc.abstractmethod
+    async def send(self, outbound: Outbound) -> Outcome:
+        """Send once. Never retries, never raises for what the partner or the network does."""
+
+    async def close(self) -> None:  # noqa: B027 - most destinations hold nothing open
+        """Close what is held open."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a safe connectivity test found. `advice` says what a person should do about a failure."""
+
+    reachable: bool
+    milliseconds: float
+    detail: str = ""
+    advice: str = ""
+
+
+class Probe(abc.ABC, Generic[C]):
+    """A connectivity test without side effects at the partner: never the endpoint's own unsafe method."""
+
+    def __init__(self, config: C, dialer: Dialer) -> None:
+        self.config = config
+        self.dialer = dialer
+
+    @abc.abstractmethod
+    async def probe(self) -> ProbeResult: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Connector:
+    """What a connector module declares as `connector`: its schemes and its parts (None: it has none)."""
+
+    schemes: tuple[str, ...]
+    config: type[Config]
+    source: type[Source[Any]] | None = None
+    destination: type[Destination[Any]] | None = None
+    probe: type[Probe[Any]] | None = None
+    format: str = "bytes"  # what its payloads are unless the endpoint says otherwise: hl7v2, bytes …
+    extra: str | None = None  # the optional extra of the hilum package that it needs
+
+
+class Work:
+    """One message on its way through the steps: bytes, and their parsed form once a step touches it."""
+
+    __slots__ = ("_body", "_message", "attributes", "format")
+
+    def __init__(self, body: bytes, format: str = "hl7v2", attributes: Mapping[str, str] | None = None) -> None:
+        self._body: bytes | None = body
+        self._message: hl7v2.Message | None = None
+        self.format = format
+        self.attributes = dict(attributes) if attributes else {}
+
+    @property
+    def body(self) -> bytes:
+        """The payload as it stands now."""
+        if self._body is None:
+            self._body = bytes(self._message)  # type: ignore[arg-type]  # one of the two is always set
+        return self._body
+
+    @property
+    def message(self) -> hl7v2.Message:
+        """The HL7 v2 message, parsed at first touch. Raises FormatError."""
+        if self._message is None:
+            self._message = hl7v2.Message.parse(self._body)  # type: ignore[arg-type]  # see body
+        return self._message
+
+    def edit(self) -> hl7v2.Message:
+        """The message, about to be changed: the bytes are made anew when they are asked for."""
+        message = self.message
+        self._body = None
+        return message
+
+    def replace(self, body: bytes) -> None:
+        """Go on with another payload."""
+        self._body, self._message = body, None
+
+    def copy(self) -> Work:
+        return Work(self.body, self.format, self.attributes)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Turned:
+    """A step ends the message's way here: `filtered` by choice, or in `review` for a person."""
+
+    disposition: Disposition
+    reason: str
+
+
+Result = Work | list[Work] | Turned
+
+
+class Rejected(StepError):
+    """A step refuses the message; `errors` go into the ERR segments of the answer."""
+
+    def __init__(self, reason: str, errors: tuple[hl7v2.AckError, ...] = ()) -> None:
+        self.errors = errors
+        super().__init__(reason)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StepContext:
+    """What a step may know when it is compiled."""
+
+    timezone: str  # the source endpoint's zone
+    where: str  # the step's place in the document, for error messages: routes[0].steps[1].map
+    read: Callable[[str], str]  # a table, profile or script by its name in the operator's folder; raises ConfigError
+
+
+class Step(abc.ABC, Generic[C]):
+    """One verb on a message. Compiled once (`__init__`, raises ConfigError), then called for every message."""
+
+    Config: ClassVar[type[Config]]
+    deterministic: ClassVar[bool] = True  # False: what it makes is stored, since it cannot be made again
+
+    def __init__(self, config: C, context: StepContext) -> None:
+        self.config = config
+        self.context = context
+
+    @abc.abstractmethod
+    def run(self, work: Work) -> Result:
+        """Change `work` and return it, return several, or turn it away. Raises StepError."""
+
+    def examples(self) -> list[str]:
+        """Run the step's stored examples; one line for each that fails."""
+        return []

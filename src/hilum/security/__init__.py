@@ -1,0 +1,1 @@
+"""Keys, sealing, secret references and decisions about what may go out."""

@@ -1,0 +1,161 @@
+"""Keeps what was configured: organizations, integrations, endpoints and every version of every route."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+
+from hilum import clock
+from hilum.store.schema import endpoint, integration, organization, route_version
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RouteVersion:
+    """A pinned route: its document holds the route, its tables and scripts, and what it needs of its endpoints."""
+
+    id: int
+    organization: int
+    name: str
+    number: int
+    managed_by: str
+    document: dict[str, Any]
+    current: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """An organization's configuration as it stands. `endpoints` holds removed ones too: messages point to them."""
+
+    id: int
+    name: str
+    document: dict[str, Any]
+    integrations: dict[str, dict[str, Any]]
+    managed_by: dict[str, str]  # `integration/<name>` or `route/<name>` to file or api
+    endpoints: dict[str, int]  # reference to id
+    active: frozenset[str]  # references that were not removed
+    routes: dict[str, RouteVersion]  # current versions
+
+
+def read(connection: sa.Connection, name: str | None = None) -> list[Stored]:
+    """Every organization, or the one named."""
+    query = sa.select(organization).order_by(organization.c.id)
+    if name is not None:
+        query = query.where(organization.c.name == name)
+    return [_read(connection, row) for row in connection.execute(query)]
+
+
+def _read(connection: sa.Connection, owner: sa.Row[Any]) -> Stored:
+    integrations = list(connection.execute(sa.select(integration).where(integration.c.organization == owner.id)))
+    endpoints = list(connection.execute(sa.select(endpoint).where(endpoint.c.organization == owner.id)))
+    routes = {
+        row.name: _version(row)
+        for row in connection.execute(
+            sa.select(route_version).where(route_version.c.organization == owner.id, route_version.c.current == 1)
+        )
+    }
+    managed = {f"integration/{row.name}": row.managed_by for row in integrations}
+    return Stored(
+        id=owner.id,
+        name=owner.name,
+        document=owner.document,
+        integrations={row.name: row.document for row in integrations},
+        managed_by=managed | {f"route/{one.name}": one.managed_by for one in routes.values()},
+        endpoints={row.reference: row.id for row in endpoints},
+        active=frozenset(row.reference for row in endpoints if row.removed_at is None),
+        routes=routes,
+    )
+
+
+def version(connection: sa.Connection, one: int) -> RouteVersion | None:
+    """A pinned version, current or not."""
+    row = connection.execute(sa.select(route_version).where(route_version.c.id == one)).first()
+    return None if row is None else _version(row)
+
+
+def names(connection: sa.Connection) -> tuple[dict[int, str], dict[int, str]]:
+    """Names of endpoints and of route versions by id, for people."""
+    endpoints = {row.id: row.reference for row in connection.execute(sa.select(endpoint))}
+    columns = (route_version.c.id, route_version.c.name, route_version.c.number)
+    routes = {row.id: f"{row.name} v{row.number}" for row in connection.execute(sa.select(*columns))}
+    return endpoints, routes
+
+
+def put_organization(connection: sa.Connection, name: str, document: dict[str, Any]) -> int:
+    """Create or update; returns its id."""
+    found: int | None = connection.execute(sa.select(organization.c.id).where(organization.c.name == name)).scalar()
+    if found is None:
+        return _insert(connection, organization, name=name, document=document)
+    connection.execute(organization.update().where(organization.c.id == found).values(document=document))
+    return found
+
+
+def put_integration(connection: sa.Connection, owner: int, name: str, document: dict[str, Any], managed_by: str) -> None:
+    where = (integration.c.organization == owner, integration.c.name == name)
+    values = {"document": document, "managed_by": managed_by}
+    if not connection.execute(integration.update().where(*where).values(values)).rowcount:
+        _insert(connection, integration, uuid=uuid.uuid4(), organization=owner, name=name, **values)
+
+
+def remove_integration(connection: sa.Connection, owner: int, name: str) -> None:
+    connection.execute(integration.delete().where(integration.c.organization == owner, integration.c.name == name))
+
+
+def put_endpoint(connection: sa.Connection, owner: int, reference: str, direction: str) -> int:
+    """Create, or bring back a removed one under its old id: what waited for it goes on."""
+    where = (endpoint.c.organization == owner, endpoint.c.reference == reference)
+    found: int | None = connection.execute(sa.select(endpoint.c.id).where(*where)).scalar()
+    if found is None:
+        return _insert(
+            connection, endpoint, uuid=uuid.uuid4(), organization=owner, reference=reference, direction=direction
+        )
+    connection.execute(endpoint.update().where(*where).values(removed_at=None, direction=direction))
+    return found
+
+
+def remove_endpoint(connection: sa.Connection, owner: int, reference: str) -> None:
+    where = (endpoint.c.organization == owner, endpoint.c.reference == reference)
+    connection.execute(endpoint.update().where(*where).values(removed_at=clock.micros()))
+
+
+def put_route(connection: sa.Connection, owner: int, name: str, document: dict[str, Any], managed_by: str) -> None:
+    """A new version, unless the current one says the same."""
+    where = (route_version.c.organization == owner, route_version.c.name == name)
+    latest = connection.execute(sa.select(route_version).where(*where).order_by(route_version.c.number.desc())).first()
+    if latest is not None and latest.document == document:
+        values = {"current": 1, "managed_by": managed_by}
+        connection.execute(route_version.update().where(route_version.c.id == latest.id).values(values))
+        return
+    retire_route(connection, owner, name)
+    _insert(
+        connection, route_version, organization=owner, name=name, number=1 if latest is None else latest.number + 1,
+        managed_by=managed_by, document=document, created_at=clock.micros(), current=1,
+    )  # fmt: skip
+
+
+def retire_route(connection: sa.Connection, owner: int, name: str) -> None:
+    """New messages take it no more; its versions stay for what they routed."""
+    where = (route_version.c.organization == owner, route_version.c.name == name)
+    connection.execute(route_version.update().where(*where).values(current=0))
+
+
+def release(connection: sa.Connection, owner: int, name: str) -> bool:
+    """Hand an integration or a route of that name over from the file to the API. False: none has the name."""
+    done = 0
+    for table in (integration, route_version):
+        where = (table.c.organization == owner, table.c.name == name)
+        done += connection.execute(table.update().where(*where).values(managed_by="api")).rowcount
+    return done > 0
+
+
+def _insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
+    inserted: int = connection.execute(table.insert().values(values)).inserted_primary_key[0]  # type: ignore[index]  # one row
+    return inserted
+
+
+def _version(row: sa.Row[Any]) -> RouteVersion:
+    return RouteVersion(
+        row.id, row.organization, row.name, row.number, row.managed_by, row.document, bool(row.current)
+    )

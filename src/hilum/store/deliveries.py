@@ -1,0 +1,166 @@
+"""Reads and keeps deliveries: what waits, what was parked, what became of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from hilum.model.delivery import Attempt, Delivery, DeliveryState, Pending
+from hilum.security.seal import Sealer
+from hilum.store.hot import delivery_place
+from hilum.store.schema import attempt, body, delivery, message, parked, progress
+
+
+def attempt_place(owner: int, number: int) -> bytes:
+    return b"attempt|%d|%d" % (owner, number)
+
+
+def pending(connection: sa.Connection, destination: int, after: int, limit: int) -> list[Pending]:
+    """What waits for a destination, parked ones left out, in order of id, above `after`."""
+    aside = sa.select(parked.c.delivery).where(
+        parked.c.destination == destination, parked.c.lane == delivery.c.lane, parked.c.delivery == delivery.c.id
+    )
+    query = _waiting().where(
+        delivery.c.id > after, delivery.c.destination == destination, delivery.c.state == 0, ~aside.exists()
+    )
+    return [_pending(row) for row in connection.execute(query.order_by(delivery.c.id).limit(limit))]
+
+
+def unparked(connection: sa.Connection, destination: int, lane: int, limit: int) -> list[Pending]:
+    """The oldest parked deliveries of a lane."""
+    query = _waiting().join(
+        parked,
+        sa.and_(parked.c.delivery == delivery.c.id, parked.c.destination == destination, parked.c.lane == lane),
+    )
+    return [_pending(row) for row in connection.execute(query.order_by(delivery.c.id).limit(limit))]
+
+
+def parked_lanes(connection: sa.Connection, destination: int) -> dict[int, int]:
+    """How many deliveries each lane has parked."""
+    query = sa.select(parked.c.lane, sa.func.count()).where(parked.c.destination == destination).group_by(parked.c.lane)
+    return {lane: count for lane, count in connection.execute(query)}
+
+
+def park(connection: sa.Connection, waiting: Iterable[Pending]) -> None:
+    rows = [{"destination": one.destination, "lane": one.lane, "delivery": one.id} for one in waiting]
+    if rows:
+        connection.execute(parked.insert(), rows)
+
+
+def unpark(connection: sa.Connection, settled: Iterable[int], destination: int, lane: int) -> None:
+    connection.execute(
+        parked.delete().where(
+            parked.c.destination == destination, parked.c.lane == lane, parked.c.delivery.in_(list(settled))
+        )
+    )
+
+
+def kept_body(connection: sa.Connection, sealer: Sealer, one: int) -> bytes | None:
+    """The body that is stored with a delivery because its route cannot make it again."""
+    sealed = connection.execute(sa.select(delivery.c.sealed).where(delivery.c.id == one)).scalar()
+    return None if sealed is None else sealer.open(sealed, delivery_place(one))
+
+
+def origin_body(connection: sa.Connection, one: int) -> bytes | None:
+    """The sealed body of a message, None once retention removed it."""
+    found: bytes | None = connection.execute(sa.select(body.c.sealed).where(body.c.message == one)).scalar()
+    return found
+
+
+def of_message(connection: sa.Connection, first: int | None, count: int) -> list[Delivery]:
+    """The deliveries of a message, which are neighbours."""
+    if first is None:
+        return []
+    query = sa.select(delivery).where(delivery.c.id >= first, delivery.c.id < first + count).order_by(delivery.c.id)
+    return [view(row) for row in connection.execute(query)]
+
+
+def attempts(connection: sa.Connection, sealer: Sealer, deliveries: Sequence[int]) -> list[Attempt]:
+    """The attempts that did not succeed."""
+    query = sa.select(attempt).where(attempt.c.delivery.in_(deliveries)).order_by(attempt.c.id)
+    return [
+        Attempt(
+            row.delivery, row.number, row.started_at, row.duration, row.outcome,
+            sealer.open(row.detail, attempt_place(row.delivery, row.number)).decode(errors="replace"),
+        )
+        for row in connection.execute(query)
+    ]  # fmt: skip
+
+
+def add_attempts(connection: sa.Connection, sealer: Sealer, tried: Iterable[Attempt]) -> None:
+    rows = [
+        {
+            "delivery": one.delivery, "number": one.number, "started_at": one.started_at, "duration": one.duration,
+            "outcome": one.outcome,
+            "detail": sealer.seal(one.detail.encode(errors="replace"), attempt_place(one.delivery, one.number)),
+        }
+        for one in tried
+    ]  # fmt: skip
+    if rows:
+        connection.execute(attempt.insert(), rows)
+
+
+def advance(connection: sa.Connection, marks: dict[int, tuple[int, int, int]]) -> None:
+    """Write (watermark, delivered, failed) of destinations; the counts are added to those that stand."""
+    for destination, (watermark, delivered, failed) in sorted(marks.items()):
+        values = {
+            "watermark": watermark,
+            "delivered": progress.c.delivered + delivered,
+            "failed": progress.c.failed + failed,
+        }
+        done = connection.execute(progress.update().where(progress.c.destination == destination).values(values))
+        if not done.rowcount:
+            connection.execute(
+                progress.insert().values(destination=destination, watermark=watermark, delivered=delivered, failed=failed)
+            )
+
+
+def standing(connection: sa.Connection) -> dict[int, tuple[int, int, int]]:
+    """(watermark, delivered, failed) by destination."""
+    return {row.destination: (row.watermark, row.delivered, row.failed) for row in connection.execute(sa.select(progress))}
+
+
+def states(connection: sa.Connection, ids: Sequence[int]) -> dict[int, DeliveryState]:
+    rows = connection.execute(sa.select(delivery.c.id, delivery.c.state).where(delivery.c.id.in_(ids)))
+    return {one: DeliveryState(state) for one, state in rows}
+
+
+def failed(connection: sa.Connection, organization: int, *, before: int | None, limit: int) -> list[Delivery]:
+    """Deliveries that ended without being delivered, newest first."""
+    query = sa.select(delivery).where(sa.literal_column("state > 1"), delivery.c.organization == organization)
+    if before is not None:
+        query = query.where(delivery.c.id < before)
+    return [view(row) for row in connection.execute(query.order_by(delivery.c.id.desc()).limit(limit))]
+
+
+def view(row: sa.Row[Any]) -> Delivery:
+    return Delivery(
+        id=row.id, message=row.message, organization=row.organization, destination=row.destination, route=row.route,
+        ordinal=row.ordinal, shard=row.shard, position=row.position, lane=row.lane, state=DeliveryState(row.state),
+        attempts=row.tried, answers=row.answers, done_at=row.done_at, detail=row.detail,
+    )  # fmt: skip
+
+
+def _waiting() -> sa.Select[Any]:
+    def tried(*where: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+        return sa.select(sa.func.count()).where(attempt.c.delivery == delivery.c.id, *where).scalar_subquery()
+
+    return sa.select(
+        delivery,
+        message.c.uuid.label("uuid"),
+        message.c.received_at,
+        tried().label("tried"),
+        tried(attempt.c.outcome == "transient").label("answers"),
+    ).join(message, message.c.id == delivery.c.message)
+
+
+def _pending(row: sa.Row[Any]) -> Pending:
+    return Pending(
+        destination=row.destination, route=row.route, ordinal=row.ordinal, lane=row.lane, shard=row.shard,
+        digest=row.digest, body=None, keep=row.sealed is not None, id=row.id, message=row.message,
+        uuid=str(uuid.UUID(bytes=row.uuid)), organization=row.organization, queued_at=row.received_at,
+        attempts=row.tried, answers=row.answers,
+    )  # fmt: skip

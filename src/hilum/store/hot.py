@@ -1,0 +1,239 @@
+"""The hot statements: the only SQL that is written once for each database.
+
+Each writes in id order, takes whole batches, and is called on the writer's thread inside its transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from hilum.model.delivery import SHARDS, Pending, Settled
+from hilum.model.identifier import identify
+from hilum.model.message import NewMessage
+from hilum.security.seal import Sealer
+from hilum.store import schema
+
+MESSAGE_COLUMNS = [column.name for column in schema.message.columns]
+DELIVERY_COLUMNS = [column.name for column in schema.delivery.columns]
+
+
+class Hot(Protocol):
+    """What the writer needs of a database."""
+
+    def start(self, connection: sa.Connection) -> None:
+        """Read where ids and positions stand: at start, and after a batch that failed."""
+
+    def append(self, connection: sa.Connection, messages: Sequence[NewMessage]) -> None: ...
+
+    def enqueue(self, connection: sa.Connection, deliveries: Sequence[Pending]) -> None: ...
+
+    def settle(self, connection: sa.Connection, settled: Sequence[Settled]) -> None: ...
+
+
+def body_place(message: int) -> bytes:
+    return b"body|%d" % message
+
+
+def note_place(message: int) -> bytes:
+    return b"note|%d" % message
+
+
+def delivery_place(delivery: int) -> bytes:
+    return b"delivery|%d" % delivery
+
+
+def seal_note(sealer: Sealer, message: int, note: str, attributes: Mapping[str, str] | None) -> bytes | None:
+    """Note and attributes may name a patient, so they are sealed together; None where there is neither."""
+    if not note and not attributes:
+        return None
+    return sealer.seal(json.dumps([note, dict(attributes or {})]).encode(), note_place(message))
+
+
+class Rows:
+    """Turns what intake hands over into rows: seals, and knows the column order."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self.sealer = sealer
+
+    def message(self, one: NewMessage) -> tuple[Any, ...]:
+        identifier = identify(one.id, one.received_at)
+        one.uuid = str(identifier)
+        note = seal_note(self.sealer, one.id, one.note, one.attributes)
+        deliveries = one.deliveries
+        return (
+            one.id, identifier.bytes, one.organization, one.endpoint, one.received_at, one.disposition.value, one.ack,
+            one.type, one.control_id, one.body_hash, one.origin, deliveries[0].id if deliveries else None,
+            len(deliveries), one.routes, note,
+        )  # fmt: skip
+
+    def body(self, one: NewMessage) -> tuple[int, bytes]:
+        return one.id, self.sealer.seal(one.body, body_place(one.id))
+
+    def delivery(self, one: Pending, position: int) -> tuple[Any, ...]:
+        sealed = self.sealer.seal(one.body or b"", delivery_place(one.id)) if one.keep else None
+        return (
+            one.id, one.message, one.organization, one.destination, one.route, one.ordinal, one.shard, position,
+            one.lane, one.digest, sealed, 0, 0, None, "",
+        )  # fmt: skip
+
+    def adopt(self, messages: Sequence[NewMessage]) -> list[Pending]:
+        """Give the deliveries of a batch what they need to know of their messages, after ids were given."""
+        found: list[Pending] = []
+        for one in messages:
+            for delivery in one.deliveries:
+                delivery.message, delivery.organization = one.id, one.organization
+                delivery.queued_at = one.received_at
+                found.append(delivery)
+        return found
+
+
+class SqliteHot:
+    """SQLite: one writer, so ids and positions are counted in memory and completed from the rows at start."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._rows = Rows(sealer)
+        self._message = self._delivery = 0
+        self._tails = [0] * SHARDS
+        self._moved: set[int] = set()  # shards whose tail is newer than its row
+        marks = ", ".join("?" * len(MESSAGE_COLUMNS))
+        self._insert_message = f"INSERT INTO message ({', '.join(MESSAGE_COLUMNS)}) VALUES ({marks})"
+        marks = ", ".join("?" * len(DELIVERY_COLUMNS))
+        self._insert_delivery = f"INSERT INTO delivery ({', '.join(DELIVERY_COLUMNS)}) VALUES ({marks})"
+
+    def start(self, connection: sa.Connection) -> None:
+        def one(statement: str) -> int:
+            return connection.exec_driver_sql(statement).scalar() or 0
+
+        self._message = max(one("SELECT max(id) FROM message"), one("SELECT CAST(value AS INTEGER) FROM setting WHERE name='message_floor'"))
+        self._delivery = max(one("SELECT max(id) FROM delivery"), one("SELECT max(through) FROM shard"))
+        for shard, tail in connection.exec_driver_sql("SELECT id, tail FROM shard"):
+            self._tails[shard] = tail
+        rows = connection.exec_driver_sql(
+            "SELECT shard, max(position) FROM delivery WHERE id > (SELECT max(through) FROM shard) GROUP BY shard"
+        )
+        for shard, tail in rows:
+            self._tails[shard] = tail
+
+    def append(self, connection: sa.Connection, messages: Sequence[NewMessage]) -> None:
+        for one in messages:
+            self._message += 1
+            one.id = self._message
+        deliveries = self._rows.adopt(messages)
+        if deliveries:
+            self.enqueue(connection, deliveries)
+        rows = [self._rows.message(one) for one in messages]
+        connection.exec_driver_sql(self._insert_message, rows)
+        connection.exec_driver_sql("INSERT INTO body VALUES (?, ?)", [self._rows.body(one) for one in messages])
+        for one in messages:
+            for delivery in one.deliveries:
+                delivery.uuid = one.uuid
+
+    def enqueue(self, connection: sa.Connection, deliveries: Sequence[Pending]) -> None:
+        rows = []
+        for one in deliveries:
+            self._delivery += 1
+            one.id = self._delivery
+            self._tails[one.shard] += 1
+            self._moved.add(one.shard)
+            rows.append(self._rows.delivery(one, self._tails[one.shard]))
+        connection.exec_driver_sql(self._insert_delivery, rows)
+
+    def settle(self, connection: sa.Connection, settled: Sequence[Settled]) -> None:
+        connection.exec_driver_sql(
+            "UPDATE delivery SET state = ?, attempts = ?, done_at = ?, detail = ? WHERE id = ?",
+            [(one.state.value, one.attempts, one.done_at, one.detail, one.delivery) for one in settled],
+        )
+        connection.exec_driver_sql(
+            "UPDATE shard SET tail = ?, through = ? WHERE id = ?",
+            [(self._tails[shard], self._delivery, shard) for shard in self._moved or (0,)],
+        )
+        self._moved.clear()
+
+
+_BLOCK = 1000  # ids are fetched from a sequence in blocks of this size
+
+
+class PostgresHot:
+    """PostgreSQL: several writers may exist, so ids come in blocks and positions from the shard's row."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._rows = Rows(sealer)
+        self._ids = {"message": iter(range(0)), "delivery": iter(range(0))}
+        self._insert = {
+            "message": _unnest(schema.message),
+            "body": _unnest(schema.body),
+            "delivery": _unnest(schema.delivery),
+        }
+
+    def start(self, connection: sa.Connection) -> None:
+        """Nothing is counted in memory."""
+
+    def append(self, connection: sa.Connection, messages: Sequence[NewMessage]) -> None:
+        for one in messages:
+            one.id = self._next(connection, "message")
+        deliveries = self._rows.adopt(messages)
+        if deliveries:
+            self.enqueue(connection, deliveries)
+        self._many(connection, "message", [self._rows.message(one) for one in messages])
+        self._many(connection, "body", [self._rows.body(one) for one in messages])
+        keys = {(key, one.id) for one in messages for key in one.keys}
+        if keys:
+            hashes, ids = zip(*keys, strict=True)
+            connection.exec_driver_sql(
+                "INSERT INTO search_key SELECT * FROM unnest(%s::bigint[], %s::bigint[])", (list(hashes), list(ids))
+            )
+        for one in messages:
+            for delivery in one.deliveries:
+                delivery.uuid = one.uuid
+
+    def enqueue(self, connection: sa.Connection, deliveries: Sequence[Pending]) -> None:
+        wanted = Counter(one.shard for one in deliveries)
+        rows = connection.exec_driver_sql(_TAILS, (list(wanted), list(wanted.values())))
+        tails = {shard: tail - wanted[shard] for shard, tail in rows}
+        made = []
+        for one in deliveries:
+            one.id = self._next(connection, "delivery")
+            tails[one.shard] += 1
+            made.append(self._rows.delivery(one, tails[one.shard]))
+        self._many(connection, "delivery", made)
+
+    def settle(self, connection: sa.Connection, settled: Sequence[Settled]) -> None:
+        rows = sorted((one.delivery, one.state.value, one.attempts, one.done_at, one.detail) for one in settled)
+        connection.exec_driver_sql(_SETTLE, tuple(list(column) for column in zip(*rows, strict=True)))
+
+    def _many(self, connection: sa.Connection, table: str, rows: list[tuple[Any, ...]]) -> None:
+        connection.exec_driver_sql(self._insert[table], tuple(list(column) for column in zip(*rows, strict=True)))
+
+    def _next(self, connection: sa.Connection, table: str) -> int:
+        found = next(self._ids[table], None)
+        if found is None:
+            first = connection.exec_driver_sql(f"SELECT nextval('{table}_ids')").scalar_one()
+            self._ids[table] = iter(range(first, first + _BLOCK))
+            found = next(self._ids[table])
+        return found
+
+
+# Rows are locked in shard order, so that two writers never wait for each other in a circle.
+_TAILS = """
+WITH wanted AS (SELECT * FROM unnest(%s::smallint[], %s::bigint[]) AS w(id, n)),
+locked AS (SELECT s.id FROM shard s JOIN wanted USING (id) ORDER BY s.id FOR UPDATE OF s)
+UPDATE shard s SET tail = s.tail + w.n FROM wanted w JOIN locked l ON l.id = w.id WHERE s.id = w.id
+RETURNING s.id, s.tail
+"""
+
+_SETTLE = """
+UPDATE delivery d SET state = r.state, attempts = r.attempts, done_at = r.done_at, detail = r.detail
+FROM unnest(%s::bigint[], %s::smallint[], %s::int[], %s::bigint[], %s::text[]) AS r(id, state, attempts, done_at, detail)
+WHERE d.id = r.id
+"""
+
+
+def _unnest(table: sa.Table) -> str:
+    kinds = {"SMALLINT": "smallint", "INTEGER": "int", "BIGINT": "bigint", "TEXT": "text", "BLOB": "bytea"}
+    columns = [f"%s::{kinds[str(column.type)]}[]" for column in table.columns]
+    return f"INSERT INTO {table.name} SELECT * FROM unnest({', '.join(columns)})"

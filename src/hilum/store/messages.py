@@ -1,0 +1,145 @@
+"""Reads and keeps messages: list, show, search by key, retention of bodies."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from hilum.model.identifier import row_of
+from hilum.model.message import Disposition, Message
+from hilum.security.seal import Sealer
+from hilum.store.hot import body_place, note_place
+from hilum.store.schema import body, delivery, message
+
+ATTENTION = (Disposition.RECEIVED, Disposition.ERROR, Disposition.REVIEW)  # these have an index
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list of messages is narrowed to; None narrows nothing. Times are microseconds."""
+
+    endpoint: int | None = None
+    disposition: Disposition | None = None
+    type: str | None = None
+    since: int | None = None
+    until: int | None = None
+    ids: Sequence[int] | None = None
+
+
+def newest(
+    connection: sa.Connection, organization: int, where: Filter, *, before: int | None = None, limit: int = 20
+) -> list[sa.Row[Any]]:
+    """Rows below id `before`, newest first."""
+    query = sa.select(message).where(message.c.organization == organization)
+    if before is not None:
+        query = query.where(message.c.id < before)
+    if where.ids is not None:
+        query = query.where(message.c.id.in_(where.ids))
+    if where.endpoint is not None:
+        query = query.where(message.c.endpoint == where.endpoint)
+    if where.disposition is not None:
+        # a constant in the text, so that the partial index can be used
+        query = query.where(sa.literal_column("disposition") == sa.literal_column(str(int(where.disposition))))
+    if where.type is not None:
+        query = query.where(sa.or_(message.c.type == where.type, message.c.type.startswith(f"{where.type}^")))
+    if where.since is not None:
+        query = query.where(message.c.received_at >= where.since)
+    if where.until is not None:
+        query = query.where(message.c.received_at < where.until)
+    return list(connection.execute(query.order_by(message.c.id.desc()).limit(limit)))
+
+
+def find(connection: sa.Connection, organization: int, identifier: uuid.UUID) -> sa.Row[Any] | None:
+    """The row of a UUID, or None: also where another organization has it."""
+    row = connection.execute(sa.select(message).where(message.c.id == row_of(identifier))).first()
+    if row is None or row.uuid != identifier.bytes or row.organization != organization:
+        return None
+    return row
+
+
+def by_ids(connection: sa.Connection, ids: Sequence[int]) -> list[sa.Row[Any]]:
+    return list(connection.execute(sa.select(message).where(message.c.id.in_(ids)).order_by(message.c.id.desc())))
+
+
+def bodies(connection: sa.Connection, sealer: Sealer, ids: Sequence[int]) -> dict[int, bytes]:
+    """The bodies that are still kept, by message id."""
+    rows = connection.execute(sa.select(body).where(body.c.message.in_(ids)))
+    return {row.message: sealer.open(row.sealed, body_place(row.message)) for row in rows}
+
+
+def view(row: sa.Row[Any], sealer: Sealer, kept: bytes | None = None) -> Message:
+    """A row as people and the API see it."""
+    note, attributes = ("", {}) if row.note is None else json.loads(sealer.open(row.note, note_place(row.id)))
+    return Message(
+        id=row.id, uuid=str(uuid.UUID(bytes=row.uuid)), organization=row.organization, endpoint=row.endpoint,
+        routes=tuple(map(int, row.routes.split())), received_at=row.received_at,
+        disposition=Disposition(row.disposition), ack=row.ack, type=row.type, control_id=row.control_id,
+        body_hash=row.body_hash, first_delivery=row.first_delivery, deliveries=row.deliveries, origin=row.origin,
+        note=note, attributes=attributes, body=kept,
+    )  # fmt: skip
+
+
+def unrouted(connection: sa.Connection, limit: int) -> list[int]:
+    """Messages that were stored before they were routed, oldest first."""
+    query = sa.select(message.c.id).where(sa.literal_column("disposition = 0"))
+    return list(connection.execute(query.order_by(message.c.id).limit(limit)).scalars())
+
+
+def reroute(
+    connection: sa.Connection, row: int, disposition: Disposition, routes: str, first: int | None, count: int, note: bytes | None
+) -> None:
+    """Write what became of a message that was stored before it was routed."""
+    values: dict[str, Any] = {
+        "disposition": int(disposition), "routes": routes, "first_delivery": first, "deliveries": count,
+    }  # fmt: skip
+    if note is not None:
+        values["note"] = note
+    connection.execute(message.update().where(message.c.id == row, sa.literal_column("disposition = 0")).values(values))
+
+
+def tally(connection: sa.Connection, after: int) -> list[tuple[int, int, int]]:
+    """(endpoint, disposition, count) of the messages with ids above `after`."""
+    query = (
+        sa.select(message.c.endpoint, message.c.disposition, sa.func.count())
+        .where(message.c.id > after)
+        .group_by(message.c.endpoint, message.c.disposition)
+    )
+    return [(one, two, three) for one, two, three in connection.execute(query)]
+
+
+def rebuild(
+    connection: sa.Connection, after: int, limit: int, sealer: Sealer, keys: Callable[[Message], Sequence[int]]
+) -> list[tuple[int, int, Sequence[int]]]:
+    """(id, received_at, keys) of the messages above `after`, made again from their rows and bodies."""
+    rows = list(connection.execute(sa.select(message).where(message.c.id > after).order_by(message.c.id).limit(limit)))
+    kept = bodies(connection, sealer, [row.id for row in rows])
+    return [(row.id, row.received_at, keys(view(row, sealer, kept.get(row.id)))) for row in rows]
+
+
+def purge_bodies(connection: sa.Connection, cutoff: int, limit: int) -> int:
+    """Remove up to `limit` of the oldest bodies received before `cutoff`; what waits for delivery stays."""
+    oldest = sa.select(body.c.message).order_by(body.c.message).limit(limit).subquery()
+    waiting = (
+        sa.select(delivery.c.id)
+        .where(
+            delivery.c.id >= message.c.first_delivery,
+            delivery.c.id < message.c.first_delivery + message.c.deliveries,
+            delivery.c.state == 0,
+        )
+        .exists()
+    )
+    ids = list(
+        connection.execute(
+            sa.select(message.c.id)
+            .join(oldest, oldest.c.message == message.c.id)
+            .where(message.c.received_at < cutoff, message.c.disposition != 0, ~waiting)
+        ).scalars()
+    )
+    if ids:
+        connection.execute(body.delete().where(body.c.message.in_(ids)))
+    return len(ids)

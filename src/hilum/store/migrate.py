@@ -1,0 +1,53 @@
+"""Brings the schema up to date at start: a backup first on SQLite, one migrator by advisory lock on PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from hilum import clock
+from hilum.errors import StoreError
+from hilum.store.database import Database
+
+_LOCK = 7263_1001  # ours alone among the advisory locks of the database
+
+
+def migrate(database: Database) -> None:
+    """Upgrade to the newest schema. Raises StoreError where the store was written by a newer Hilum."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    script = ScriptDirectory.from_config(config)
+    with database.writer.connect() as connection:
+        if not database.embedded:
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK)))
+        try:
+            current = MigrationContext.configure(connection).get_current_revision()
+            connection.rollback()
+            if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
+                raise StoreError(f"the store has schema {current}, which a newer Hilum made; start that one")
+            if current == script.get_current_head():
+                return
+            if database.embedded and current is not None:
+                _backup(database.path, current)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        finally:
+            if not database.embedded:
+                connection.rollback()
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(_LOCK)))
+
+
+def _backup(path: Path, revision: str) -> None:
+    copy = path.with_name(f"{path.stem}-before-{revision}-{clock.micros()}.db")
+    source, target = sqlite3.connect(path), sqlite3.connect(copy)
+    try:
+        source.backup(target)
+    finally:
+        source.close()
+        target.close()

@@ -1,0 +1,203 @@
+"""The store's face: opens the data folder's database, writes in groups, reads beside the writer."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import sqlalchemy as sa
+
+from hilum import clock
+from hilum.model.delivery import Attempt, DeliveryState, Pending, Settled
+from hilum.model.message import Disposition, Message, NewMessage
+from hilum.security.keyring import Keyring
+from hilum.security.seal import KeyedHash, Sealer
+from hilum.store import deliveries, messages, schema, tallies
+from hilum.store.checkpoint import Checkpointer
+from hilum.store.database import Database
+from hilum.store.hot import PostgresHot, SqliteHot, seal_note
+from hilum.store.keys import Keys, PostgresKeys, SqliteKeys
+from hilum.store.mark import Mark
+from hilum.store.migrate import migrate
+from hilum.store.tallies import Tallies
+from hilum.store.writer import Writer, explain
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_REBUILD = 2_000  # messages whose search keys are made again in one go
+Listener = Callable[[Sequence[Pending]], None]
+
+
+class Store:
+    """One per process. `append` and `settle` are the hot ways in; `write` and `read` take a function of the store."""
+
+    def __init__(self, folder: Path, keyring: Keyring, url: str | None = None) -> None:
+        """`url` None: SQLite in `folder`; else postgresql://…. Nothing is opened before `open`."""
+        self.folder = folder
+        self.database = Database(url, folder)
+        self.sealer = Sealer(keyring)
+        self.hash = KeyedHash(keyring.search)
+        self.listeners: list[Listener] = []  # told the deliveries of each commit, on the loop
+        self.tallies = Tallies()
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="hilum-reader")
+
+    async def open(self, rebuild: Callable[[Message], Sequence[int]]) -> Self:
+        """Migrate, recover, start the threads. `rebuild` makes a message's search keys again after a crash."""
+        await asyncio.to_thread(migrate, self.database)
+        hot = SqliteHot(self.sealer) if self.database.embedded else PostgresHot(self.sealer)
+        self.keys: Keys = (
+            SqliteKeys(self.folder / "keys.db") if self.database.embedded else PostgresKeys(self.database.reader)
+        )
+        self.writer = Writer(self.database.writer, hot, self.keys.add, self._announce)
+        self.writer.start()
+        generation = await self.write(_generation)
+        self.mark = Mark(self.folder / "hub.mark", generation)
+        if self.mark.left:
+            await self.settle_marked()
+        await asyncio.to_thread(self.keys.start, lambda after: self._missing(after, rebuild))
+        self.tallies.load(*await self.read(_standing))
+        self._checkpointer = Checkpointer(self.database.path, self.writer) if self.database.embedded else None
+        if self._checkpointer:
+            self._checkpointer.start()
+        return self
+
+    async def close(self) -> None:
+        """Commit what is queued and close. The data folder can then be copied as it is."""
+        await self.write(tallies.save, self.tallies.snapshot())
+        if self._checkpointer:
+            await asyncio.to_thread(self._checkpointer.close)
+        await self.writer.close()
+        await asyncio.to_thread(self.keys.close)
+        self._readers.shutdown()
+        self.mark.close()
+        self.database.dispose()
+
+    def append(self, message: NewMessage) -> asyncio.Future[NewMessage]:
+        """Store a message with its deliveries; resolves after the commit. Raises StoreFull, StoreError."""
+        return self.writer.append(message)
+
+    def write(
+        self, function: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]:
+        """Run `function(connection, …)` in the next group commit, under its own SAVEPOINT."""
+        return self.writer.run(lambda connection: function(connection, *args, **kwargs))
+
+    async def read(
+        self, function: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `function(connection, …)` on a reader's snapshot. Raises StoreError where the store does not answer."""
+
+        def work() -> T:
+            with self.database.reader.connect() as connection:
+                return function(connection, *args, **kwargs)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+        except sa.exc.SQLAlchemyError as error:
+            raise explain(error) from None
+
+    def settle(
+        self,
+        settled: Sequence[Settled],
+        tried: Sequence[Attempt],
+        marks: dict[int, tuple[int, int, int]],
+        unparked: Sequence[tuple[int, int, int]],
+    ) -> asyncio.Future[None]:
+        """Write results, failed attempts, the destinations' progress, and (delivery, destination, lane) to unpark."""
+        snapshot = self.tallies.snapshot() if self.tallies.due() else None
+
+        def write(connection: sa.Connection) -> None:
+            if settled:
+                self.writer.hot.settle(connection, settled)
+            deliveries.add_attempts(connection, self.sealer, tried)
+            deliveries.advance(connection, marks)
+            for one, destination, lane in unparked:
+                deliveries.unpark(connection, (one,), destination, lane)
+            if snapshot:
+                tallies.save(connection, snapshot)
+
+        return self.writer.run(write)
+
+    async def settle_marked(self) -> None:
+        """Write the rows of deliveries that were taken by their destination right before a crash."""
+        marked = self.mark.left
+
+        def write(connection: sa.Connection) -> None:
+            open_ones = [one for one, state in deliveries.states(connection, marked).items() if not state.final]
+            query = sa.select(schema.delivery).where(schema.delivery.c.id.in_(open_ones))
+            now = clock.micros()
+            rows = [
+                Settled(row.id, row.destination, row.message, DeliveryState.DELIVERED, 1, now, "acknowledged before a crash")
+                for row in connection.execute(query)
+            ]
+            if rows:
+                self.writer.hot.settle(connection, rows)
+            done: dict[int, int] = {}
+            for row in rows:
+                done[row.destination] = done.get(row.destination, 0) + 1
+            standing = deliveries.standing(connection)
+            deliveries.advance(
+                connection, {one: (standing.get(one, (0,))[0], count, 0) for one, count in done.items()}
+            )
+
+        await self.write(write)
+        self.mark.empty()
+
+    async def route(self, stored: Message, disposition: Disposition, made: list[Pending], routes: str, note: str) -> None:
+        """Write what became of a message that was stored before it was routed, and announce its deliveries."""
+        snapshot = self.tallies.snapshot()
+        snapshot[0][stored.endpoint, Disposition.RECEIVED] -= 1
+        snapshot[0][stored.endpoint, disposition] += 1
+
+        def write(connection: sa.Connection) -> None:
+            if made:
+                self.writer.hot.enqueue(connection, made)
+            sealed = seal_note(self.sealer, stored.id, note, stored.attributes)
+            first = made[0].id if made else None
+            messages.reroute(connection, stored.id, disposition, routes, first, len(made), sealed)
+            tallies.save(connection, snapshot)
+
+        await self.write(write)
+        self.tallies.move(stored.endpoint, disposition)
+        self._tell(made)
+
+    def seal_hash(self, body: bytes) -> bytes:
+        """SHA-256 of a body as it came, the evidence that checkpoints cover."""
+        return hashlib.sha256(body).digest()
+
+    def _announce(self, committed: Sequence[NewMessage]) -> None:
+        self.tallies.count(committed)
+        self._tell([delivery for one in committed for delivery in one.deliveries])
+
+    def _tell(self, made: Sequence[Pending]) -> None:
+        if made:
+            for listener in self.listeners:
+                listener(made)
+
+    def _missing(self, after: int, rebuild: Callable[[Message], Sequence[int]]) -> list[NewMessage]:
+        with self.database.reader.connect() as connection:
+            rows = messages.rebuild(connection, after, _REBUILD, self.sealer, rebuild)
+        return [_key_carrier(one, stamp, keys) for one, stamp, keys in rows]
+
+
+def _key_carrier(one: int, stamp: int, keys: Sequence[int]) -> NewMessage:
+    return NewMessage(0, 0, stamp, Disposition.RECEIVED, "", "", "", b"", b"", keys=tuple(keys), id=one)
+
+
+def _generation(connection: sa.Connection) -> bytes:
+    """16 bytes that name this life of the store."""
+    table = schema.setting
+    found = connection.execute(sa.select(table.c.value).where(table.c.name == "generation")).scalar()
+    if found is None:
+        found = secrets.token_hex(16)
+        connection.execute(table.insert().values(name="generation", value=found))
+    return bytes.fromhex(found)
+
+
+def _standing(connection: sa.Connection) -> Any:
+    return Tallies.read(connection), deliveries.standing(connection)
