@@ -6,13 +6,16 @@ connector's own Config reads them, so that adding a connector touches nothing he
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Reference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}/[a-z0-9][a-z0-9._-]{0,62}$")]
-Protocol = Literal["hl7_v2", "rest_api", "fhir_api", "websocket", "file_transfer", "database", "message_queue", "dicom", "smtp"]
+Protocol = Literal[
+    "hl7_v2", "rest_api", "fhir_api", "websocket", "file_transfer", "database", "message_queue", "dicom", "smtp"
+]
 IntegrationType = Literal[
     "HL7", "FHIR", "REST_API", "PAYMENT_GATEWAY", "LAB_SYSTEM", "IMAGING", "PHARMACY", "INSURANCE", "WEBHOOK", "OTHER"
 ]
@@ -45,6 +48,13 @@ class RateLimit(Document):
     period: int = Field(1_000, ge=10, le=86_400_000, description="The period in milliseconds.")
 
 
+class Plaintext(Document):
+    """Why an unencrypted connection to another host is accepted in production, and until when."""
+
+    reason: str = Field(..., min_length=8, max_length=500, description="Why TLS is not possible yet.")
+    until: datetime.date = Field(..., description="The last day on which this holds.")
+
+
 class Endpoint(Document):
     """One address of an integration. Keys not listed here belong to the connector of the URL's scheme."""
 
@@ -52,12 +62,18 @@ class Endpoint(Document):
 
     name: Name = Field(..., description="Name within the integration.")
     direction: Literal["inbound", "outbound"] = Field(..., description="Does the hub receive here or send there?")
-    url: str = Field(..., min_length=1, max_length=2_000, description="The scheme picks the connector: mllp://host:port …")
+    url: str = Field(
+        ..., min_length=1, max_length=2_000, description="The scheme picks the connector: mllp://host:port …"
+    )
     timeout: int = Field(30_000, ge=100, le=300_000, description="Milliseconds to wait for an answer.")
     retries: int = Field(3, ge=0, le=1_000, description="Retries after an answer about the message (AE, 429, 5xx).")
     lane: Lane = Field(Lane(), description="How deliveries line up.")
-    on_ambiguous: Literal["resend", "dead"] = Field("resend", description="After a time-out once sent: resend or give up.")
-    on_dead: Literal["continue", "block"] = Field("continue", description="After a dead letter: go on, or stop the lane.")
+    on_ambiguous: Literal["resend", "dead"] = Field(
+        "resend", description="After a time-out once sent: resend or give up."
+    )
+    on_dead: Literal["continue", "block"] = Field(
+        "continue", description="After a dead letter: go on, or stop the lane."
+    )
     expire: int | None = Field(None, ge=1_000, description="Milliseconds after which a waiting delivery expires.")
     max_backlog: int | None = Field(None, ge=1, description="Deliveries that may wait; above it the sources are held.")
     max_lag: int = Field(1_000, ge=1, description="Deliveries a healthy lane may lag before its sources are held.")
@@ -66,7 +82,12 @@ class Endpoint(Document):
     search: dict[Name, str] = Field(
         {}, description="Searchable keys, name to path, such as patient: PID-3.1. HL7 v2 has patient by default."
     )
-    dedupe: bool = Field(True, description="Answer a repeated message (same MSH-3, 4, 10 and body) without a second run.")
+    dedupe: bool = Field(
+        True, description="Answer a repeated message (same MSH-3, 4, 10 and body) without a second run."
+    )
+    plaintext: Plaintext | None = Field(
+        None, description="Needed in production for an unencrypted connection to another host."
+    )
     timezone: str = Field("UTC", description="The zone of timestamps without an offset, such as Europe/Berlin.")
 
     @property

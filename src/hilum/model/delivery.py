@@ -82,6 +82,7 @@ class Pending:
     queued_at: int = 0  # microseconds; `expire` counts from here
     attempts: int = 0
     answers: int = 0  # attempts that used up a retry
+    parked: bool = False  # the store keeps it aside, out of the watermark
 
 
 @dataclasses.dataclass(slots=True)

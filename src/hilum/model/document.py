@@ -27,9 +27,7 @@ MOST = 1_000_000  # values in one file, each alias counted as what it repeats
 LISTENING = frozenset({"mllp", "mllps", "http", "https"})
 """Schemes whose inbound endpoints bind the host and port of their URL."""
 
-_PARSER = getattr(
-    yaml, "CSafeLoader", yaml.SafeLoader
-)  # the C parser where the wheel has it: ten times as fast
+_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser where the wheel has it: ten times as fast
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
 _FAULTS = {"extra_forbidden": "there is no such key", "missing": "this key is missing"}
@@ -219,9 +217,7 @@ def _join(one: Node, other: Node, where: str) -> Node:
     if isinstance(one.value, dict) and isinstance(other.value, dict):
         joined = dict(one.value)
         for key, item in other.value.items():
-            joined[key] = (
-                _join(joined[key], item, f"{where}.{key}" if where else key) if key in joined else item
-            )
+            joined[key] = _join(joined[key], item, f"{where}.{key}" if where else key) if key in joined else item
         return Node(joined, one.place)
     if isinstance(one.value, list) and isinstance(other.value, list):
         return Node(one.value + other.value, one.place)
@@ -384,6 +380,4 @@ def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text)
-_Dumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(f"^(?:{_NUMBER.pattern})$"), list("-+.0123456789")
-)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"^(?:{_NUMBER.pattern})$"), list("-+.0123456789"))

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from hilum.errors import StepError
 from hilum.formats import hl7v2
-from hilum.model.message import Disposition
+from hilum.model.message import Ack, Disposition
 from hilum.sdk.config import Config
 from hilum.sdk.outcome import Outcome
 
@@ -27,10 +27,12 @@ C = TypeVar("C", bound=Config)
 class Receipt:
     """What the inbox answers once a message is on disk (or was recognised as a duplicate of one that is).
 
-    `delivered` is set only where the endpoint acknowledges after delivery: None means still pending.
+    `code` is AA, AE or AR (table 0008, original mode). `delivered` matters only where the source asked to wait
+    for delivery: None means still pending.
     """
 
     uuid: str
+    code: Ack
     disposition: Disposition
     duplicate: bool = False
     delivered: bool | None = None
@@ -41,15 +43,20 @@ class Receipt:
 class Inbox(Protocol):
     """Where a Source hands over what it received. Every call stores; nothing is dropped."""
 
-    def receive(self, body: bytes, attributes: Mapping[str, str] | None = None) -> asyncio.Future[Receipt]:
-        """Store `body`, route it, resolve after the commit. The future fails only if nothing was stored."""
+    def receive(
+        self, body: bytes, attributes: Mapping[str, str] | None = None, *, wait: float | None = None
+    ) -> asyncio.Future[Receipt]:
+        """Store `body`, route it, resolve after the commit; with `wait` (seconds) after delivery or that time.
+
+        Fails with StoreError if nothing was stored. `attributes["identity"]` makes `seen` know it again.
+        """
         ...
 
     async def seen(self, identity: str) -> bool:
-        """Was something received under this identity (a file's name, size and hash)? See `Receipt`."""
+        """Was something received under this identity, such as a file's name, size and hash?"""
         ...
 
-    def reject(self, body: bytes, reason: str) -> asyncio.Future[Receipt]:
+    def reject(self, body: bytes, reason: str, attributes: Mapping[str, str] | None = None) -> asyncio.Future[Receipt]:
         """Store what cannot be taken (oversized, unreadable) with disposition error, so that it is not silent."""
         ...
 
@@ -65,6 +72,7 @@ class Dialer(Protocol):
         *,
         tls: ssl.SSLContext | None = None,
         timeout: float = 10.0,  # noqa: ASYNC109 - part of the contract: connecting has its own limit
+        server_name: str | None = None,
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
         """Open a TCP connection. Raises OSError (unreachable, refused, TLS) or hilum.errors.Refused (policy)."""
         ...
@@ -84,6 +92,7 @@ class Outbound:
 
     id: str  # stable: travels along so that the partner can recognise a repeat
     body: bytes
+    delivery: int = 0  # the hub's own number of the delivery, for `Destination.late`
     attempt: int = 1
     attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -112,7 +121,13 @@ class Source(abc.ABC, Generic[C]):
 
 
 class Destination(abc.ABC, Generic[C]):
-    """Sends. Called by one lane at a time unless the lane allows concurrency."""
+    """Sends. Called by one lane at a time unless the lane allows concurrency.
+
+    `late` is set by the engine: a destination whose partner commits first and judges later (enhanced mode)
+    tells it (delivery, why) if the judgement on a delivered message is negative or does not come.
+    """
+
+    late: Callable[[int, str], None] | None = None
 
     def __init__(self, config: C, dialer: Dialer) -> None:
         self.config = config
@@ -157,6 +172,7 @@ class Connector:
     destination: type[Destination[Any]] | None = None
     probe: type[Probe[Any]] | None = None
     format: str = "bytes"  # what its payloads are unless the endpoint says otherwise: hl7v2, bytes …
+    plain: tuple[str, ...] = ()  # those of its schemes that do not encrypt
     extra: str | None = None  # the optional extra of the hilum package that it needs
 
 

@@ -107,14 +107,10 @@ def _read(match: re.Match[str], where: str) -> Reference:
     return Reference(kind, name, where)
 
 
-def _look_up(
-    reference: Reference, environ: Mapping[str, str], folder: Path | None, allowed: Collection[str]
-) -> str:
+def _look_up(reference: Reference, environ: Mapping[str, str], folder: Path | None, allowed: Collection[str]) -> str:
     label = f"${{{reference.kind}:{reference.name}}}"
     if reference.kind == "secret":
-        raise ConfigError(
-            f"{label} needs the vault, which this version does not have yet", where=reference.where
-        )
+        raise ConfigError(f"{label} needs the vault, which this version does not have yet", where=reference.where)
     if reference.kind not in allowed:
         raise ConfigError(f"{label}: such references are not allowed here", where=reference.where)
     if reference.kind == "env":

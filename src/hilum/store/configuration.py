@@ -36,6 +36,7 @@ class Stored:
     managed_by: dict[str, str]  # `integration/<name>` or `route/<name>` to file or api
     endpoints: dict[str, int]  # reference to id
     active: frozenset[str]  # references that were not removed
+    draining: dict[str, dict[str, Any]]  # removed, but what waits for them is still delivered: their documents
     routes: dict[str, RouteVersion]  # current versions
 
 
@@ -65,6 +66,7 @@ def _read(connection: sa.Connection, owner: sa.Row[Any]) -> Stored:
         managed_by=managed | {f"route/{one.name}": one.managed_by for one in routes.values()},
         endpoints={row.reference: row.id for row in endpoints},
         active=frozenset(row.reference for row in endpoints if row.removed_at is None),
+        draining={row.reference: row.document for row in endpoints if row.removed_at is not None and row.draining},
         routes=routes,
     )
 
@@ -92,7 +94,9 @@ def put_organization(connection: sa.Connection, name: str, document: dict[str, A
     return found
 
 
-def put_integration(connection: sa.Connection, owner: int, name: str, document: dict[str, Any], managed_by: str) -> None:
+def put_integration(
+    connection: sa.Connection, owner: int, name: str, document: dict[str, Any], managed_by: str
+) -> None:
     where = (integration.c.organization == owner, integration.c.name == name)
     values = {"document": document, "managed_by": managed_by}
     if not connection.execute(integration.update().where(*where).values(values)).rowcount:
@@ -103,21 +107,27 @@ def remove_integration(connection: sa.Connection, owner: int, name: str) -> None
     connection.execute(integration.delete().where(integration.c.organization == owner, integration.c.name == name))
 
 
-def put_endpoint(connection: sa.Connection, owner: int, reference: str, direction: str) -> int:
-    """Create, or bring back a removed one under its old id: what waited for it goes on."""
+def put_endpoint(
+    connection: sa.Connection, owner: int, reference: str, direction: str, document: dict[str, Any]
+) -> int:
+    """Create or update, or bring back a removed one under its old id: what waited for it goes on."""
     where = (endpoint.c.organization == owner, endpoint.c.reference == reference)
+    values = {"direction": direction, "document": document, "removed_at": None, "draining": 0}
     found: int | None = connection.execute(sa.select(endpoint.c.id).where(*where)).scalar()
     if found is None:
-        return _insert(
-            connection, endpoint, uuid=uuid.uuid4(), organization=owner, reference=reference, direction=direction
-        )
-    connection.execute(endpoint.update().where(*where).values(removed_at=None, direction=direction))
+        return _insert(connection, endpoint, uuid=uuid.uuid4(), organization=owner, reference=reference, **values)
+    connection.execute(endpoint.update().where(*where).values(values))
     return found
 
 
-def remove_endpoint(connection: sa.Connection, owner: int, reference: str) -> None:
+def remove_endpoint(connection: sa.Connection, owner: int, reference: str, *, draining: bool) -> None:
     where = (endpoint.c.organization == owner, endpoint.c.reference == reference)
-    connection.execute(endpoint.update().where(*where).values(removed_at=clock.micros()))
+    connection.execute(endpoint.update().where(*where).values(removed_at=clock.micros(), draining=int(draining)))
+
+
+def drained(connection: sa.Connection, one: int) -> None:
+    """Nothing waits for a removed endpoint any more."""
+    connection.execute(endpoint.update().where(endpoint.c.id == one).values(draining=0))
 
 
 def put_route(connection: sa.Connection, owner: int, name: str, document: dict[str, Any], managed_by: str) -> None:
@@ -156,6 +166,4 @@ def _insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
 
 
 def _version(row: sa.Row[Any]) -> RouteVersion:
-    return RouteVersion(
-        row.id, row.organization, row.name, row.number, row.managed_by, row.document, bool(row.current)
-    )
+    return RouteVersion(row.id, row.organization, row.name, row.number, row.managed_by, row.document, bool(row.current))

@@ -8,10 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hilum import clock
 from hilum.model.delivery import Attempt, Delivery, DeliveryState, Pending
 from hilum.security.seal import Sealer
 from hilum.store.hot import delivery_place
-from hilum.store.schema import attempt, body, delivery, message, parked, progress
+from hilum.store.schema import attempt, delivery, message, parked, progress
 
 
 def attempt_place(owner: int, number: int) -> bytes:
@@ -20,20 +21,31 @@ def attempt_place(owner: int, number: int) -> bytes:
 
 def pending(connection: sa.Connection, destination: int, after: int, limit: int) -> list[Pending]:
     """What waits for a destination, parked ones left out, in order of id, above `after`."""
-    aside = sa.select(parked.c.delivery).where(
-        parked.c.destination == destination, parked.c.lane == delivery.c.lane, parked.c.delivery == delivery.c.id
-    )
     query = _waiting().where(
-        delivery.c.id > after, delivery.c.destination == destination, delivery.c.state == 0, ~aside.exists()
+        delivery.c.id > after, delivery.c.destination == destination, delivery.c.state == 0, ~_parked(destination)
     )
     return [_pending(row) for row in connection.execute(query.order_by(delivery.c.id).limit(limit))]
 
 
-def unparked(connection: sa.Connection, destination: int, lane: int, limit: int) -> list[Pending]:
-    """The oldest parked deliveries of a lane."""
-    query = _waiting().join(
-        parked,
-        sa.and_(parked.c.delivery == delivery.c.id, parked.c.destination == destination, parked.c.lane == lane),
+def waiting(connection: sa.Connection, destination: int, after: int) -> tuple[int, int]:
+    """How many deliveries above `after` wait for a destination (parked ones left out), and the newest of them."""
+    query = (
+        sa.select(sa.func.count(), sa.func.max(delivery.c.id))
+        .select_from(delivery)
+        .where(
+            delivery.c.id > after, delivery.c.destination == destination, delivery.c.state == 0, ~_parked(destination)
+        )
+    )
+    count, newest = connection.execute(query).one()
+    return count, newest or 0
+
+
+def unparked(connection: sa.Connection, destination: int, lane: int, after: int, limit: int) -> list[Pending]:
+    """The oldest parked deliveries of a lane with ids above `after`."""
+    query = (
+        _waiting()
+        .join(parked, parked.c.delivery == delivery.c.id)
+        .where(parked.c.destination == destination, parked.c.lane == lane, parked.c.delivery > after)
     )
     return [_pending(row) for row in connection.execute(query.order_by(delivery.c.id).limit(limit))]
 
@@ -62,12 +74,6 @@ def kept_body(connection: sa.Connection, sealer: Sealer, one: int) -> bytes | No
     """The body that is stored with a delivery because its route cannot make it again."""
     sealed = connection.execute(sa.select(delivery.c.sealed).where(delivery.c.id == one)).scalar()
     return None if sealed is None else sealer.open(sealed, delivery_place(one))
-
-
-def origin_body(connection: sa.Connection, one: int) -> bytes | None:
-    """The sealed body of a message, None once retention removed it."""
-    found: bytes | None = connection.execute(sa.select(body.c.sealed).where(body.c.message == one)).scalar()
-    return found
 
 
 def of_message(connection: sa.Connection, first: int | None, count: int) -> list[Delivery]:
@@ -114,13 +120,33 @@ def advance(connection: sa.Connection, marks: dict[int, tuple[int, int, int]]) -
         done = connection.execute(progress.update().where(progress.c.destination == destination).values(values))
         if not done.rowcount:
             connection.execute(
-                progress.insert().values(destination=destination, watermark=watermark, delivered=delivered, failed=failed)
+                progress.insert().values(
+                    destination=destination, watermark=watermark, delivered=delivered, failed=failed
+                )
             )
 
 
 def standing(connection: sa.Connection) -> dict[int, tuple[int, int, int]]:
     """(watermark, delivered, failed) by destination."""
-    return {row.destination: (row.watermark, row.delivered, row.failed) for row in connection.execute(sa.select(progress))}
+    return {
+        row.destination: (row.watermark, row.delivered, row.failed) for row in connection.execute(sa.select(progress))
+    }
+
+
+def refuse(connection: sa.Connection, one: int) -> bool:
+    """Turn a delivered delivery into a dead one."""
+    where = (delivery.c.id == one, delivery.c.state == int(DeliveryState.DELIVERED))
+    values = {"state": int(DeliveryState.DEAD), "detail": "refused after the commit"}
+    return connection.execute(delivery.update().where(*where).values(values)).rowcount > 0
+
+
+def discard(connection: sa.Connection, destination: int, reason: str) -> int:
+    """Everything that waits for a destination ends as discarded. Returns how many."""
+    where = (delivery.c.destination == destination, delivery.c.state == int(DeliveryState.PENDING))
+    values = {"state": int(DeliveryState.DISCARDED), "detail": reason, "done_at": clock.micros()}
+    done = connection.execute(delivery.update().where(*where).values(values)).rowcount
+    connection.execute(parked.delete().where(parked.c.destination == destination))
+    return done
 
 
 def states(connection: sa.Connection, ids: Sequence[int]) -> dict[int, DeliveryState]:
@@ -142,6 +168,11 @@ def view(row: sa.Row[Any]) -> Delivery:
         ordinal=row.ordinal, shard=row.shard, position=row.position, lane=row.lane, state=DeliveryState(row.state),
         attempts=row.tried, answers=row.answers, done_at=row.done_at, detail=row.detail,
     )  # fmt: skip
+
+
+def _parked(destination: int) -> sa.Exists:
+    mine = sa.and_(parked.c.destination == destination, parked.c.lane == delivery.c.lane)
+    return sa.select(parked.c.delivery).where(mine, parked.c.delivery == delivery.c.id).exists()
 
 
 def _waiting() -> sa.Select[Any]:

@@ -109,7 +109,10 @@ class SqliteHot:
         def one(statement: str) -> int:
             return connection.exec_driver_sql(statement).scalar() or 0
 
-        self._message = max(one("SELECT max(id) FROM message"), one("SELECT CAST(value AS INTEGER) FROM setting WHERE name='message_floor'"))
+        self._message = max(
+            one("SELECT max(id) FROM message"),
+            one("SELECT CAST(value AS INTEGER) FROM setting WHERE name='message_floor'"),
+        )
         self._delivery = max(one("SELECT max(id) FROM delivery"), one("SELECT max(through) FROM shard"))
         for shard, tail in connection.exec_driver_sql("SELECT id, tail FROM shard"):
             self._tails[shard] = tail

@@ -84,14 +84,30 @@ def view(row: sa.Row[Any], sealer: Sealer, kept: bytes | None = None) -> Message
     )  # fmt: skip
 
 
-def unrouted(connection: sa.Connection, limit: int) -> list[int]:
-    """Messages that were stored before they were routed, oldest first."""
-    query = sa.select(message.c.id).where(sa.literal_column("disposition = 0"))
-    return list(connection.execute(query.order_by(message.c.id).limit(limit)).scalars())
+def unrouted(connection: sa.Connection, endpoint: int) -> list[sa.Row[Any]]:
+    """Messages of an endpoint that were stored before they were routed, oldest first."""
+    query = sa.select(message).where(sa.literal_column("disposition = 0"), message.c.endpoint == endpoint)
+    return list(connection.execute(query.order_by(message.c.id)))
+
+
+def all_delivered(connection: sa.Connection, one: int) -> bool | None:
+    """True: every delivery of a message was taken; False: one failed for good; None: some are open."""
+    row = connection.execute(sa.select(message).where(message.c.id == one)).first()
+    if row is None or row.first_delivery is None:
+        return row is not None
+    mine = sa.and_(delivery.c.id >= row.first_delivery, delivery.c.id < row.first_delivery + row.deliveries)
+    states = set(connection.execute(sa.select(delivery.c.state).where(mine)).scalars())
+    return False if states - {0, 1} else None if 0 in states else True
 
 
 def reroute(
-    connection: sa.Connection, row: int, disposition: Disposition, routes: str, first: int | None, count: int, note: bytes | None
+    connection: sa.Connection,
+    row: int,
+    disposition: Disposition,
+    routes: str,
+    first: int | None,
+    count: int,
+    note: bytes | None,
 ) -> None:
     """Write what became of a message that was stored before it was routed."""
     values: dict[str, Any] = {
@@ -121,25 +137,30 @@ def rebuild(
     return [(row.id, row.received_at, keys(view(row, sealer, kept.get(row.id)))) for row in rows]
 
 
-def purge_bodies(connection: sa.Connection, cutoff: int, limit: int) -> int:
-    """Remove up to `limit` of the oldest bodies received before `cutoff`; what waits for delivery stays."""
-    oldest = sa.select(body.c.message).order_by(body.c.message).limit(limit).subquery()
-    waiting = (
-        sa.select(delivery.c.id)
-        .where(
-            delivery.c.id >= message.c.first_delivery,
-            delivery.c.id < message.c.first_delivery + message.c.deliveries,
-            delivery.c.state == 0,
-        )
-        .exists()
+def purge_bodies(
+    connection: sa.Connection, organization: int, cutoff: int, after: int, limit: int
+) -> tuple[int, int | None]:
+    """Look at `limit` bodies above message `after`, remove the organization's that are older than `cutoff`.
+
+    What waits for its delivery or its route stays. Returns how many went, and where to go on (None: done).
+    """
+    window = sa.select(body.c.message).where(body.c.message > after).order_by(body.c.message).limit(limit).subquery()
+    waiting = sa.and_(
+        delivery.c.id >= message.c.first_delivery,
+        delivery.c.id < message.c.first_delivery + message.c.deliveries,
+        delivery.c.state == 0,
     )
-    ids = list(
-        connection.execute(
-            sa.select(message.c.id)
-            .join(oldest, oldest.c.message == message.c.id)
-            .where(message.c.received_at < cutoff, message.c.disposition != 0, ~waiting)
-        ).scalars()
-    )
-    if ids:
-        connection.execute(body.delete().where(body.c.message.in_(ids)))
-    return len(ids)
+    query = sa.select(
+        message.c.id, message.c.organization, message.c.received_at, message.c.disposition,
+        sa.select(delivery.c.id).where(waiting).exists().label("waiting"),
+    ).join(window, window.c.message == message.c.id)  # fmt: skip
+    rows = list(connection.execute(query.order_by(message.c.id)))
+    old = [
+        row.id
+        for row in rows
+        if row.organization == organization and row.received_at < cutoff and row.disposition and not row.waiting
+    ]
+    if old:
+        connection.execute(body.delete().where(body.c.message.in_(old)))
+    young = bool(rows) and all(row.received_at >= cutoff for row in rows)
+    return len(old), None if len(rows) < limit or young else rows[-1].id

@@ -56,7 +56,9 @@ endpoint = Table(
     Column("organization", Id, ForeignKey("organization.id"), nullable=False),
     Column("reference", Text, nullable=False),  # integration/endpoint
     Column("direction", Text, nullable=False),
-    Column("removed_at", BigInteger),  # kept while messages point to it
+    Column("document", JSON, nullable=False),  # as it was configured last: a removed one still drains by it
+    Column("removed_at", BigInteger),  # the row stays, since messages point to it
+    Column("draining", Integer, nullable=False),  # 1: removed, but what waits for it is still delivered
     UniqueConstraint("organization", "reference"),
 )
 
@@ -97,7 +99,10 @@ message = Table(
 )  # fmt: skip
 
 body = Table(
-    "body", metadata, Column("message", Id, primary_key=True, autoincrement=False), Column("sealed", LargeBinary, nullable=False)
+    "body",
+    metadata,
+    Column("message", Id, primary_key=True, autoincrement=False),
+    Column("sealed", LargeBinary, nullable=False),
 )
 
 delivery = Table(
@@ -112,7 +117,9 @@ delivery = Table(
     Column("shard", SmallInteger, nullable=False),
     Column("position", BigInteger, nullable=False),  # gapless within the shard, in commit order
     Column("lane", BigInteger, nullable=False),
-    Column("digest", BigInteger, nullable=False),  # of the body that was made, so that a remade one is known to be equal
+    Column(
+        "digest", BigInteger, nullable=False
+    ),  # of the body that was made, so that a remade one is known to be equal
     Column("sealed", LargeBinary),  # only where the route cannot make it again
     Column("state", SmallInteger, nullable=False),
     Column("attempts", Integer, nullable=False),

@@ -44,6 +44,7 @@ class Store:
         self.hash = KeyedHash(keyring.search)
         self.listeners: list[Listener] = []  # told the deliveries of each commit, on the loop
         self.tallies = Tallies()
+        self._subscribers: dict[str, list[Callable[[], None]]] = {}
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="hilum-reader")
 
     async def open(self, rebuild: Callable[[Message], Sequence[int]]) -> Self:
@@ -87,9 +88,7 @@ class Store:
         """Run `function(connection, …)` in the next group commit, under its own SAVEPOINT."""
         return self.writer.run(lambda connection: function(connection, *args, **kwargs))
 
-    async def read(
-        self, function: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def read(self, function: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function(connection, …)` on a reader's snapshot. Raises StoreError where the store does not answer."""
 
         def work() -> T:
@@ -123,6 +122,19 @@ class Store:
 
         return self.writer.run(write)
 
+    def refuse(self, judged: Attempt, destination: int) -> asyncio.Future[bool]:
+        """A delivered delivery was refused afterwards (enhanced mode). False: it is not a delivered one."""
+
+        def write(connection: sa.Connection) -> bool:
+            if not deliveries.refuse(connection, judged.delivery):
+                return False
+            deliveries.add_attempts(connection, self.sealer, (judged,))
+            watermark = deliveries.standing(connection).get(destination, (0, 0, 0))[0]
+            deliveries.advance(connection, {destination: (watermark, -1, 1)})
+            return True
+
+        return self.writer.run(write)
+
     async def settle_marked(self) -> None:
         """Write the rows of deliveries that were taken by their destination right before a crash."""
         marked = self.mark.left
@@ -132,7 +144,9 @@ class Store:
             query = sa.select(schema.delivery).where(schema.delivery.c.id.in_(open_ones))
             now = clock.micros()
             rows = [
-                Settled(row.id, row.destination, row.message, DeliveryState.DELIVERED, 1, now, "acknowledged before a crash")
+                Settled(
+                    row.id, row.destination, row.message, DeliveryState.DELIVERED, 1, now, "acknowledged before a crash"
+                )
                 for row in connection.execute(query)
             ]
             if rows:
@@ -141,14 +155,14 @@ class Store:
             for row in rows:
                 done[row.destination] = done.get(row.destination, 0) + 1
             standing = deliveries.standing(connection)
-            deliveries.advance(
-                connection, {one: (standing.get(one, (0,))[0], count, 0) for one, count in done.items()}
-            )
+            deliveries.advance(connection, {one: (standing.get(one, (0,))[0], count, 0) for one, count in done.items()})
 
         await self.write(write)
         self.mark.empty()
 
-    async def route(self, stored: Message, disposition: Disposition, made: list[Pending], routes: str, note: str) -> None:
+    async def route(
+        self, stored: Message | NewMessage, disposition: Disposition, made: list[Pending], routes: str, note: str
+    ) -> None:
         """Write what became of a message that was stored before it was routed, and announce its deliveries."""
         snapshot = self.tallies.snapshot()
         snapshot[0][stored.endpoint, Disposition.RECEIVED] -= 1
@@ -165,6 +179,20 @@ class Store:
         await self.write(write)
         self.tallies.move(stored.endpoint, disposition)
         self._tell(made)
+
+    async def give_space_back(self) -> None:
+        """Return free pages to the disk, some at a time (SQLite; PostgreSQL's autovacuum does it by itself)."""
+        while self.database.embedded and await self.write(_vacuum):
+            await asyncio.sleep(0.05)
+
+    def subscribe(self, topic: str, callback: Callable[[], None]) -> None:
+        """Be told on the loop when someone signals `topic` (configuration, job)."""
+        self._subscribers.setdefault(topic, []).append(callback)
+
+    def signal(self, topic: str) -> None:
+        """Tell the subscribers that rows of `topic` changed. Call it after the commit."""
+        for callback in self._subscribers.get(topic, ()):
+            callback()
 
     def seal_hash(self, body: bytes) -> bytes:
         """SHA-256 of a body as it came, the evidence that checkpoints cover."""
@@ -201,3 +229,10 @@ def _generation(connection: sa.Connection) -> bytes:
 
 def _standing(connection: sa.Connection) -> Any:
     return Tallies.read(connection), deliveries.standing(connection)
+
+
+def _vacuum(connection: sa.Connection) -> int:
+    """Frees up to 500 pages; returns how many are left."""
+    connection.exec_driver_sql("PRAGMA incremental_vacuum(500)").fetchall()
+    left: int = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    return left

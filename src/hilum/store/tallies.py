@@ -40,9 +40,7 @@ class Tallies:
         newest = connection.exec_driver_sql("SELECT max(id) FROM message").scalar() or after
         return rows, newest
 
-    def load(
-        self, received: tuple[list[tuple[int, int, int]], int], standing: dict[int, tuple[int, int, int]]
-    ) -> None:
+    def load(self, received: tuple[list[tuple[int, int, int]], int], standing: dict[int, tuple[int, int, int]]) -> None:
         rows, self._through = received
         self._saved = -1
         for endpoint, disposition, count in rows:
@@ -54,6 +52,14 @@ class Tallies:
         for one in committed:
             self.received[one.endpoint, one.disposition] += 1
         self._through = committed[-1].id
+
+    def settle(self, destination: int, delivered: bool) -> None:
+        (self.delivered if delivered else self.failed)[destination] += 1
+
+    def refuse(self, destination: int) -> None:
+        """A delivered one turned out to be refused."""
+        self.delivered[destination] -= 1
+        self.failed[destination] += 1
 
     def move(self, endpoint: int, disposition: Disposition) -> None:
         """A message that was stored before it was routed has got its disposition."""

@@ -120,7 +120,9 @@ class Writer:
                 _raw(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
         except Exception as error:
             reason = explain(error)
-            log.error("commit failed", reason=str(reason), messages=len(messages), exc_info=not isinstance(reason, StoreFull))
+            log.error(
+                "commit failed", reason=str(reason), messages=len(messages), exc_info=not isinstance(reason, StoreFull)
+            )
             outcomes = [(future, None, reason) for _, future in batch]
             self._disconnect()
             messages = []

@@ -1,0 +1,135 @@
+"""The one composition root: settings to store, registry, engine, services and the HTTP edge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hilum import telemetry
+from hilum.engine.runner import Runner
+from hilum.engine.supervisor import Supervisor
+from hilum.errors import ConfigError, FormatError
+from hilum.intake.identity import Identify
+from hilum.model.configuration import Integration
+from hilum.model.message import Message
+from hilum.outbound.dialer import Dialer
+from hilum.sdk.registry import Registry, discover
+from hilum.security.keyring import Keyring
+from hilum.services.configuration import Configurations, load
+from hilum.settings import Settings
+from hilum.store import Store, configuration
+from hilum.store.lock import FolderLock
+
+log = telemetry.logger("app")
+KEYS = "hub.key"
+
+
+class Hub:
+    """A data folder, opened. `open` is enough for the CLI; `run` lets it receive and deliver as well."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.registry: Registry = discover()
+        self.recovery_key: str | None = None  # only at the first start: to be shown once
+        self._lock = FolderLock(settings.data)
+        self.supervisor: Supervisor | None = None
+        self.runner: Runner | None = None
+
+    async def open(self) -> None:
+        """Lock the folder, make keys at first start, open the store. Raises StoreLocked, ConfigError, StoreError."""
+        data = self.settings.data
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock.acquire()
+        try:
+            keyring = self._keys(data / KEYS)
+            self.store = Store(data, keyring, self.settings.database)
+            await self.store.open(self._rebuild())
+        except BaseException:
+            self._lock.release()
+            raise
+        self.configurations = Configurations(self.store, self.registry, self.settings.environ)
+
+    async def run(self) -> None:
+        """Apply the configuration file, take up the lanes, listen."""
+        config = self.settings.config
+        folder = None
+        if config is not None:
+            wanted, folder = load(config)
+            await self.configurations.apply(wanted, folder, actor="local:serve", drain=True)
+        self.supervisor = Supervisor(
+            self.store, self.registry, Dialer(self._roots(folder)), environ=self.settings.environ, folder=folder
+        )
+        await self.supervisor.start()
+        self.runner = Runner(self.store, self.registry, self.supervisor)
+        await self.runner.start()
+
+    async def reload(self) -> None:
+        """Read the file again; what is invalid changes nothing. Raises ConfigError, Conflict."""
+        if self.settings.config is None:
+            raise ConfigError("the hub was started without --config")
+        wanted, folder = load(self.settings.config)
+        await self.configurations.apply(wanted, folder, actor="local:serve")
+
+    async def close(self) -> None:
+        """Drain, then close. Safe to call after a failed start."""
+        if self.runner is not None:
+            await self.runner.stop()
+        if self.supervisor is not None:
+            await self.supervisor.stop()
+        if hasattr(self, "store"):
+            await self.store.close()
+        self._lock.release()
+
+    def _keys(self, path: Path) -> Keyring:
+        if path.exists():
+            return Keyring.load(path)
+        if (path.parent / "hub.db").exists():
+            raise ConfigError(f"{path} is missing: without it nothing in {path.parent} can be read; restore it")
+        keyring, self.recovery_key = Keyring.create(path)
+        return keyring
+
+    def _roots(self, folder: Path | None) -> list[Path]:
+        files = self.settings.data / "files"
+        files.mkdir(exist_ok=True)
+        return [files, *self.settings.file_roots, *([folder] if folder else [])]
+
+    def _rebuild(self) -> Callable[[Message], Sequence[int]]:
+        """Makes search keys of stored messages again; the endpoints are read when the first one is asked for."""
+        readers: dict[int, Identify] = {}
+
+        def keys(message: Message) -> Sequence[int]:
+            if not readers:
+                readers.update(self._identifiers())
+            reader = readers.get(message.endpoint)
+            try:
+                return reader.again(message) if reader is not None and message.body is not None else ()
+            except FormatError:
+                return ()
+
+        return keys
+
+    def _identifiers(self) -> dict[int, Identify]:
+        with self.store.database.reader.connect() as connection:
+            stored = configuration.read(connection)
+        found: dict[int, Identify] = {}
+        for owner in stored:
+            for one in owner.integrations.values():
+                integration = Integration.model_validate(one)
+                for endpoint in integration.endpoints:
+                    if endpoint.direction == "inbound":
+                        number = owner.endpoints[f"{integration.name}/{endpoint.name}"]
+                        connector = self.registry.connector(endpoint.scheme)
+                        form = str(endpoint.options.get("format", connector.format))
+                        search = endpoint.search
+                        found[number] = Identify(self.store.hash, owner.id, number, form, search, endpoint.dedupe)
+        return found
+
+
+async def run_until(stop: asyncio.Event, hub: Hub) -> None:
+    """Run a hub that is open until `stop` is set, then drain it."""
+    try:
+        await hub.run()
+        await stop.wait()
+    finally:
+        await hub.close()

@@ -1,0 +1,1 @@
+"""The running hub: sources that listen, lanes that deliver, jobs that run."""

@@ -1,0 +1,1 @@
+"""Store, then acknowledge: what every received message passes before anyone is told that it arrived."""

@@ -1,0 +1,219 @@
+"""One endpoint's way in: recognise, route, store, and only then answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+from collections import deque
+from collections.abc import Mapping
+
+from hilum import clock, telemetry
+from hilum.errors import FormatError, StoreError
+from hilum.formats.hl7v2 import AckError
+from hilum.intake.identity import Identify, Identity, file_key
+from hilum.intake.overdue import Overdue
+from hilum.intake.routing import Routing, Verdict
+from hilum.intake.waiters import Waiters
+from hilum.model.message import Ack, Disposition, NewMessage
+from hilum.sdk.contracts import Receipt
+from hilum.store import Store, messages
+from hilum.store.keys import WINDOW
+
+log = telemetry.logger("intake")
+_UNREADABLE = Identity("", "", ())
+_CODES = {Disposition.ERROR: Ack.AE}
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Arrival:
+    """A received body until its receipt is given."""
+
+    body: bytes
+    attributes: Mapping[str, str] | None
+    wait: float | None
+    future: asyncio.Future[Receipt]
+    received_at: int
+    identity: Identity = _UNREADABLE
+    hash: bytes = b""
+    note: str = ""
+
+
+class Inbox:
+    """Implements the sdk's Inbox for one endpoint. `routing` may be exchanged at any time (atomic reload)."""
+
+    def __init__(
+        self, store: Store, organization: int, endpoint: int, identify: Identify, routing: Routing, waiters: Waiters
+    ) -> None:
+        self._store = store
+        self.organization = organization
+        self.endpoint = endpoint
+        self.identify = identify
+        self.routing = routing
+        self._waiters = waiters
+        self._loop = asyncio.get_running_loop()
+        self._storing: dict[int, Arrival] = {}  # de-duplication keys whose message is being stored
+        self._held: deque[Arrival] | None = None  # what came while a possible repeat is looked up
+        self._overdue = Overdue(store, self)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def receive(
+        self, body: bytes, attributes: Mapping[str, str] | None = None, *, wait: float | None = None
+    ) -> asyncio.Future[Receipt]:
+        arrival = Arrival(body, attributes, wait, self._loop.create_future(), clock.micros())
+        if self._held is not None:
+            self._held.append(arrival)
+        else:
+            self._take(arrival)
+        return arrival.future
+
+    def reject(self, body: bytes, reason: str, attributes: Mapping[str, str] | None = None) -> asyncio.Future[Receipt]:
+        arrival = Arrival(body, attributes, None, self._loop.create_future(), clock.micros())
+        with contextlib.suppress(FormatError):
+            arrival.identity = self.identify(body, attributes)
+        self.store(arrival, Verdict(Disposition.ERROR, note=reason), Ack.AR)
+        return arrival.future
+
+    async def seen(self, identity: str) -> bool:
+        return bool(await self._store.keys.find(file_key(self._store.hash, self.endpoint, identity), limit=1))
+
+    @property
+    def unrouted(self) -> int:
+        """Messages that were taken but not yet routed."""
+        return len(self._overdue) + len(self._held or ())
+
+    async def recover(self) -> None:
+        """Route what was stored but not yet routed when the hub ended."""
+        await self._overdue.recover()
+
+    async def close(self) -> None:
+        """Finish what was taken."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._overdue.close()
+
+    def _take(self, arrival: Arrival) -> None:
+        try:
+            arrival.identity = self.identify(arrival.body, arrival.attributes)
+        except FormatError as error:
+            errors = (AckError("207" if error.segment is None else "100", "E", error.segment, error.reason),)
+            self.store(arrival, Verdict(Disposition.ERROR, note=f"unreadable: {error}", errors=errors), Ack.AR)
+            return
+        arrival.hash = self._store.seal_hash(arrival.body)
+        key = arrival.identity.dedupe
+        if key:
+            if key in self._storing or self._store.keys.maybe(key):
+                self._held = deque()  # order holds: what follows waits until this one is known
+                self._spawn(self._settle_repeat(arrival))
+                return
+            self._storing[key] = arrival
+        self._route(arrival)
+
+    def _route(self, arrival: Arrival) -> None:
+        if self.routing.deterministic and not len(self._overdue):
+            self.store(arrival, self.routing(arrival.body, arrival.attributes))
+        else:
+            self._overdue.put(arrival)  # may take its time: stored first if it does
+
+    def store(self, arrival: Arrival, verdict: Verdict, code: Ack | None = None) -> asyncio.Future[NewMessage]:
+        """Queue the row; the receipt is given after the commit."""
+        code = code or _CODES.get(verdict.disposition, Ack.AA)
+        stored = self._store.append(self._row(arrival, verdict, code))
+        stored.add_done_callback(functools.partial(self._stored, arrival, verdict, code))
+        return stored
+
+    def _row(self, arrival: Arrival, verdict: Verdict, code: Ack) -> NewMessage:
+        identity, deliveries = arrival.identity, verdict.deliveries
+        note = "; ".join(part for part in (arrival.note, verdict.note) if part)
+        return NewMessage(
+            self.organization, self.endpoint, arrival.received_at, verdict.disposition, code.value, identity.type,
+            identity.control_id, arrival.body, arrival.hash or self._store.seal_hash(arrival.body),
+            self.routing.versions, note, arrival.attributes, None, identity.keys, deliveries,
+        )  # fmt: skip
+
+    def _stored(self, arrival: Arrival, verdict: Verdict, code: Ack, done: asyncio.Future[NewMessage]) -> None:
+        if arrival.identity.dedupe:
+            self._storing.pop(arrival.identity.dedupe, None)
+        if arrival.future.cancelled():
+            return
+        if error := done.exception():
+            arrival.future.set_exception(error)
+            return
+        new = done.result()
+        receipt = Receipt(new.uuid, code, verdict.disposition, note=verdict.note, errors=verdict.errors)
+        if arrival.wait is not None and verdict.deliveries:
+            self._waiters.expect(new.id, verdict.deliveries)
+            self._spawn(self._answer_after_delivery(arrival, receipt, new.id))
+            return
+        if arrival.wait is not None and verdict.disposition is Disposition.RECEIVED:
+            receipt = dataclasses.replace(receipt, code=Ack.AE, note="stored, delivery pending")
+        arrival.future.set_result(receipt)
+
+    async def _answer_after_delivery(self, arrival: Arrival, receipt: Receipt, message: int) -> None:
+        delivered = await self._waiters.wait(message, arrival.wait or 0)
+        self._waiters.forget(message)
+        code = Ack.AA if delivered else Ack.AE
+        note = "" if delivered else "stored, delivery pending" if delivered is None else "stored, delivery failed"
+        if not arrival.future.done():
+            arrival.future.set_result(dataclasses.replace(receipt, code=code, delivered=delivered, note=note))
+
+    async def _settle_repeat(self, arrival: Arrival) -> None:
+        """Look a possible repeat up: answer it as before, or go on with it as a new message."""
+        try:
+            key = arrival.identity.dedupe
+            if (first := self._storing.get(key)) is not None:
+                with contextlib.suppress(StoreError, asyncio.CancelledError):
+                    await asyncio.shield(first.future)
+            known = await self._known(arrival)
+            if known is None:
+                self._storing[key] = arrival
+                self._route(arrival)
+            else:
+                await self._answer_repeat(arrival, known)
+        except StoreError as error:
+            if not arrival.future.done():
+                arrival.future.set_exception(error)
+        finally:
+            held, self._held = self._held or deque(), None
+            while held:
+                one = held.popleft()
+                if self._held is None:
+                    self._take(one)
+                else:
+                    self._held.append(one)
+
+    async def _known(self, arrival: Arrival) -> tuple[int, str] | None:
+        """(id, uuid) of the message that this one repeats; a note is left where only the id is the same."""
+        ids = await self._store.keys.find(arrival.identity.dedupe, limit=20)
+        if not ids:
+            return None
+        for row in await self._store.read(messages.by_ids, ids):
+            if row.endpoint != self.endpoint or row.received_at < arrival.received_at - WINDOW:
+                continue
+            if row.body_hash != arrival.hash:
+                arrival.note = "another message with this control id was received before"
+            elif Ack(row.ack or Ack.AE).positive:
+                return row.id, messages.view(row, self._store.sealer).uuid
+        return None
+
+    async def _answer_repeat(self, arrival: Arrival, known: tuple[int, str]) -> None:
+        message, identifier = known
+        delivered: bool | None = None
+        if arrival.wait is not None:
+            delivered = await self._waiters.wait(message, arrival.wait)
+            if delivered is None:
+                delivered = await self._store.read(messages.all_delivered, message)
+        late = arrival.wait is not None and not delivered
+        receipt = Receipt(
+            identifier, Ack.AE if late else Ack.AA, Disposition.DELIVERING, duplicate=True, delivered=delivered,
+            note="stored, delivery pending" if late else "",
+        )  # fmt: skip
+        log.info("repeat answered", message=identifier)
+        if not arrival.future.done():
+            arrival.future.set_result(receipt)
+
+    def _spawn(self, work: object) -> None:
+        task = self._loop.create_task(work)  # type: ignore[arg-type]  # a coroutine
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,1 @@
+"""What a route can do with a message: one verb a file; none knows another."""

@@ -1,0 +1,80 @@
+"""Run a Python function of the operator's own.
+
+The file stands in the configuration's folder and is trusted: it runs in the hub's process, unlimited, and
+the hub does not count on its making the same of the same message twice. See `Script` for the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from hilum.errors import ConfigError, StepError
+from hilum.formats.hl7v2 import Message
+from hilum.model.message import Disposition
+from hilum.sdk.config import Config
+from hilum.sdk.contracts import Result, Step, StepContext, Turned, Work
+
+
+class Options(Config):
+    """What a script step can be told."""
+
+    file: str = Field(..., pattern=r"\.py$", description="A .py file in the configuration's folder.")
+    function: str = Field("transform", pattern=r"^[A-Za-z_]\w*$", description="The function in it.")
+
+
+class Script(Step[Options]):
+    """Calls `function(message)` with the parsed `hl7v2.Message`, which it may change.
+
+    It returns None (go on with the message as it is now), another message (Message or bytes), a list of them
+    (go on with each), or False (nobody wants this message: filtered). What it raises is the step's error.
+    """
+
+    Config = Options
+    deterministic: ClassVar[bool] = False
+
+    def __init__(self, config: Options, context: StepContext) -> None:
+        super().__init__(config, context)
+        self._call = _load(config, context)
+        self._turned = Turned(Disposition.FILTERED, f"{config.file}: {config.function} returned False")
+
+    def run(self, work: Work) -> Result:
+        answer = self._call(work.edit())
+        if answer is None:
+            return work
+        if answer is False:
+            return self._turned
+        if isinstance(answer, (Message, bytes)):
+            work.replace(bytes(answer))
+            return work
+        if isinstance(answer, Iterable) and not isinstance(answer, str):
+            return [Work(self._bytes(one), work.format, work.attributes) for one in answer]
+        return Work(self._bytes(answer), work.format, work.attributes)
+
+    def _bytes(self, answer: object) -> bytes:
+        if isinstance(answer, (Message, bytes)):
+            return bytes(answer)
+        kind = type(answer).__name__
+        raise StepError(f"{self.config.function} returned {kind}; it returns None, False or messages")
+
+
+def _load(config: Options, context: StepContext) -> Callable[[Message], Any]:
+    """The function. Raises ConfigError."""
+    names: dict[str, Any] = {"__name__": config.file.removesuffix(".py").replace("/", ".")}
+    try:
+        exec(compile(context.read(config.file), config.file, "exec"), names)  # noqa: S102 - trusted: see above
+    except (ConfigError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever the script does while it is loaded, such as SystemExit
+        kind = type(error).__name__
+        raise ConfigError(f"{config.file} cannot be loaded: {kind}: {error}", where=f"{context.where}.file") from error
+    call = names.get(config.function)
+    if not callable(call):
+        where = f"{context.where}.function"
+        raise ConfigError(f"{config.file} has no function {config.function}", where=where)
+    return call  # type: ignore[no-any-return]  # a callable of the operator's
+
+
+step = Script

@@ -1,0 +1,65 @@
+"""Keeps jobs: work that outlives a request."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+
+from hilum import clock
+from hilum.store.schema import job
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Job:
+    """One job row. States: waiting -> running -> done | failed; a restart takes up what waits or ran."""
+
+    id: int
+    uuid: str
+    organization: int | None
+    kind: str
+    state: str
+    arguments: dict[str, Any]
+    result: dict[str, Any] | None
+    actor: str
+    created_at: int
+    finished_at: int | None
+
+
+def insert(
+    connection: sa.Connection, kind: str, arguments: dict[str, Any], *, actor: str, organization: int | None = None
+) -> int:
+    values = {
+        "uuid": uuid.uuid4(), "organization": organization, "kind": kind, "state": "waiting", "arguments": arguments,
+        "actor": actor, "created_at": clock.micros(),
+    }  # fmt: skip
+    inserted: int = connection.execute(job.insert().values(values)).inserted_primary_key[0]  # type: ignore[index]  # one row
+    return inserted
+
+
+def get(connection: sa.Connection, one: int) -> Job:
+    return _view(connection.execute(sa.select(job).where(job.c.id == one)).one())
+
+
+def open_ones(connection: sa.Connection) -> list[Job]:
+    """What waits or was interrupted, oldest first."""
+    query = sa.select(job).where(sa.literal_column("state IN ('waiting', 'running')")).order_by(job.c.id)
+    return [_view(row) for row in connection.execute(query)]
+
+
+def begin(connection: sa.Connection, one: int) -> None:
+    connection.execute(job.update().where(job.c.id == one).values(state="running"))
+
+
+def finish(connection: sa.Connection, one: int, state: str, result: dict[str, Any]) -> None:
+    values = {"state": state, "result": result, "finished_at": clock.micros()}
+    connection.execute(job.update().where(job.c.id == one).values(values))
+
+
+def _view(row: sa.Row[Any]) -> Job:
+    return Job(
+        row.id, str(row.uuid), row.organization, row.kind, row.state, row.arguments, row.result, row.actor,
+        row.created_at, row.finished_at,
+    )  # fmt: skip
