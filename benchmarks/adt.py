@@ -12,7 +12,7 @@ END = b"\x1c\r"
 _HEAD = b"\x0bMSH|^~\\&|LOADGEN|GENERAL|HUB|HILUM|20260214083015+0100||ADT^A01^ADT_A01|"
 _TAIL = b"\r".join(
     [
-        b"|||AL|NE|DEU|UNICODE UTF-8",
+        b"||||DEU|UNICODE UTF-8",
         b"EVN|A01|20260214083010+0100|||OP114^Weber^Anna^^^^^^GENERAL^L",
         b"PID|1||70014432^^^GENERAL^MR~1987041233^^^NATIONAL^NI||Sommer^Katharina^Maria^^Dr.^^L||19870412|F|||"
         b"Lindenweg 7^^Musterstadt^BY^80331^DEU^H||^PRN^PH^^49^89^5550142~^NET^Internet^k.sommer@example.com|"

@@ -215,7 +215,22 @@ def test_no_precision_is_made_up() -> None:
         pattern("yyyy-MM-dd HH:mm").format(parse_hl7("19700101"))
 
 
-@pytest.mark.parametrize("form", ["", "MM", "yyyy-yyyy", "yyyy[", "yyyy]", "yy", "yyyy 'x", "yyyy-mmm", "yyyyTHH"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "",
+        "MM",
+        "yyyy-yyyy",
+        "yyyy[",
+        "yyyy]",
+        "yy",
+        "yyyy 'x",
+        "yyyy-mmm",
+        "yyyyTHH",
+        "yyyy" + "[ ]" * 9,
+        "yyyy" + "." * 97,
+    ],
+)
 def test_what_is_no_pattern(form: str) -> None:
     with pytest.raises(ValueError, match=r"pattern|place"):
         Pattern(form)

@@ -11,7 +11,7 @@ import contextlib
 import ipaddress
 import socket
 from collections import deque
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
@@ -284,7 +284,13 @@ def _wanted(condition: bytes, success: bool) -> bool:
 
 
 def _now() -> str:
-    return clock.now().strftime("%Y%m%d%H%M%S+0000")
+    """MSH-7 of an answer, to the second."""
+    return _stamp(clock.micros() // 1_000_000)
+
+
+@lru_cache(maxsize=2)
+def _stamp(second: int) -> str:
+    return clock.from_micros(second * 1_000_000).strftime("%Y%m%d%H%M%S+0000")
 
 
 class MllpDestination(Destination[Config]):
@@ -303,7 +309,7 @@ class MllpDestination(Destination[Config]):
             try:
                 connection = await self._connect()
             except (OSError, Refused) as error:
-                return Transient(f"cannot connect: {error or type(error).__name__}")
+                return Transient(f"cannot connect: {str(error) or type(error).__name__}")
         control, waits = _identify(outbound.body)
         outcome = await connection.exchange(outbound.body, control, self.config.timeout / 1000)
         if isinstance(outcome, Delivered) and outcome.detail == "CA" and waits and self.late is not None:

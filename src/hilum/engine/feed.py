@@ -69,7 +69,7 @@ class Feed:
         return ready
 
     async def bodies(self, wanted: Sequence[Pending]) -> dict[int, str]:
-        """Fill in the bodies that are missing, as far as memory allows. Returns what cannot be made, with the reason."""
+        """Fill in missing bodies, as far as memory allows. Returns what cannot be made, with the reason."""
         problems: dict[int, str] = {}
         missing = [one for one in wanted if one.body is None]
         found = await self._store.read(_originals, self._store, missing)

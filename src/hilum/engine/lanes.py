@@ -30,9 +30,16 @@ class Lanes:
     """All lanes of one destination endpoint."""
 
     def __init__(
-        self, number: int, organization: int, reference: str, endpoint: Endpoint, destination: Destination[Any], feed: Feed,
-        recorder: Recorder, changed: Callable[[Lanes], None],
-    ) -> None:  # fmt: skip
+        self,
+        number: int,
+        organization: int,
+        reference: str,
+        endpoint: Endpoint,
+        destination: Destination[Any],
+        feed: Feed,
+        recorder: Recorder,
+        changed: Callable[[Lanes], None],
+    ) -> None:
         """`changed` is called when backlog or health may matter to someone else."""
         self.number = number
         self.organization = organization
@@ -49,17 +56,21 @@ class Lanes:
         self._feeding: asyncio.Task[None] | None = None
         self._closing = False
         self._replaced: list[Destination[Any]] = []
-        self.configure(endpoint, destination)
+        self.destination = destination
+        self._tune(endpoint)
 
     def configure(self, endpoint: Endpoint, destination: Destination[Any]) -> None:
         """Take a new configuration; what is being sent right now ends with the old one."""
-        if hasattr(self, "destination"):
-            self._replaced.append(self.destination)
-        self.endpoint = endpoint
+        self._replaced.append(self.destination)
         self.destination = destination
+        self._tune(endpoint)
+        self._spawn_workers()
+        self._wake.set()
+
+    def _tune(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
         self.breaker = Breaker(endpoint.breaker)
         self._limiter = Limiter(endpoint.rate_limit) if endpoint.rate_limit else None
-        self._spawn_workers()
 
     async def start(self, watermark: int) -> None:
         """Take up what waits since `watermark`."""
@@ -118,9 +129,7 @@ class Lanes:
     def _stuck(self, lane: Lane) -> StuckLane:
         head, now = lane.queue[0], clock.monotonic()
         waits = None if lane.retry_at is None else max(lane.retry_at - now, 0.0)
-        return StuckLane(
-            lane.key, head.id, head.uuid, len(lane.queue) + lane.parked, head.attempts, waits, lane.reason
-        )
+        return StuckLane(lane.key, head.id, head.uuid, len(lane.queue) + lane.parked, head.attempts, waits, lane.reason)
 
     def _state(self, held: list[Lane]) -> str:
         if self.paused:
@@ -186,10 +195,8 @@ class Lanes:
                 continue
             lane.busy = True
             try:
-                while lane.queue and not self._closing and not self.paused:
-                    if not await self._deliver(lane, lane.queue[0]):
-                        break
-                    if len(self.line.ready) >= 1:
+                while lane.queue and await self._deliver(lane, lane.queue[0]):
+                    if self._closing or self.paused or self.line.ready:
                         break  # the others' turn
             except StoreError as error:
                 self._hold(lane, 1.0, str(error))
@@ -212,7 +219,8 @@ class Lanes:
         one.attempts += 1
         started, at = clock.micros(), clock.monotonic()
         try:
-            outcome = await self.destination.send(Outbound(f"{one.uuid}/{one.ordinal}", one.body or b"", one.id, one.attempts))
+            outbound = Outbound(f"{one.uuid}/{one.ordinal}", one.body or b"", one.id, one.attempts)
+            outcome = await self.destination.send(outbound)
         except Exception as error:  # a plug-in's fault must not end the lane
             log.exception("destination failed", destination=self.reference)
             outcome = Transient(f"internal error: {type(error).__name__}", answered=True)

@@ -184,6 +184,8 @@ def shift(stamp: Timestamp, amount: int, unit: str) -> Timestamp:
     return dataclasses.replace(stamp, local=local)
 
 
+MAX_PATTERN = 100  # characters
+MAX_OPTIONS = 8  # brackets: reading tries each of them present and absent
 _PART = re.compile(r"yyyy|MM|dd|HH|mm|ss|S{1,6}|XXX|XX|'(?:[^']|'')*'|\[|\]|[^A-Za-z'\[\]]")
 _PARTS = {"yyyy": 0, "MM": 1, "dd": 2, "HH": 3, "mm": 4, "ss": 5}
 _WRITES = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
@@ -197,6 +199,8 @@ class Pattern:
     """
 
     def __init__(self, text: str) -> None:
+        if len(text) > MAX_PATTERN or text.count("[") > MAX_OPTIONS:
+            raise ValueError(f"a pattern has at most {MAX_PATTERN} characters and {MAX_OPTIONS} brackets")
         tokens = []
         at = depth = 0
         regex = ""

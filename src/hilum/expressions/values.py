@@ -151,7 +151,7 @@ def within(value: Value, entries: list[Value]) -> bool:
     """`in`: whether `value` (any entry of it) equals any of `entries`; linear also for two lists."""
     if not isinstance(value, list):
         return any(equal(value, entry) for entry in entries)
-    if not set(entries).isdisjoint(value):  # type: ignore[arg-type]  # no list holds a list
+    if not set(entries).isdisjoint(value):
         return True
     return not _numbers(entries).isdisjoint(map(_number_of, value)) or not _numbers(value).isdisjoint(
         map(_number_of, entries)

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import functools
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 
 from hilum import clock, telemetry
 from hilum.errors import FormatError, StoreError
@@ -213,7 +213,7 @@ class Inbox:
         if not arrival.future.done():
             arrival.future.set_result(receipt)
 
-    def _spawn(self, work: object) -> None:
-        task = self._loop.create_task(work)  # type: ignore[arg-type]  # a coroutine
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

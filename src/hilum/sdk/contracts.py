@@ -137,7 +137,7 @@ class Destination(abc.ABC, Generic[C]):
     async def send(self, outbound: Outbound) -> Outcome:
         """Send once. Never retries, never raises for what the partner or the network does."""
 
-    async def close(self) -> None:  # noqa: B027 - most destinations hold nothing open
+    async def close(self) -> None:
         """Close what is held open."""
 
 

@@ -273,5 +273,3 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
     """As the database gives it back: JSON's types alone."""
     plain: dict[str, Any] = json.loads(json.dumps(value))
     return plain
-
-

@@ -166,7 +166,7 @@ def view(row: sa.Row[Any]) -> Delivery:
     return Delivery(
         id=row.id, message=row.message, organization=row.organization, destination=row.destination, route=row.route,
         ordinal=row.ordinal, shard=row.shard, position=row.position, lane=row.lane, state=DeliveryState(row.state),
-        attempts=row.tried, answers=row.answers, done_at=row.done_at, detail=row.detail,
+        attempts=row.attempts, done_at=row.done_at, detail=row.detail,
     )  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 """The hot statements: the only SQL that is written once for each database.
 
-Each writes in id order, takes whole batches, and is called on the writer's thread inside its transaction.
+Each writes in id order, takes whole batches, and is called on the writer's thread with the driver's own
+connection: what SQLAlchemy adds to a statement costs more here than the statement.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,16 +25,33 @@ DELIVERY_COLUMNS = [column.name for column in schema.delivery.columns]
 
 
 class Hot(Protocol):
-    """What the writer needs of a database."""
+    """What the writer needs of a database. `raw` is the driver's connection (see `driver`)."""
 
-    def start(self, connection: sa.Connection) -> None:
+    def start(self, raw: Any) -> None:
         """Read where ids and positions stand: at start, and after a batch that failed."""
 
-    def append(self, connection: sa.Connection, messages: Sequence[NewMessage]) -> None: ...
+    def begin(self, raw: Any) -> None: ...
 
-    def enqueue(self, connection: sa.Connection, deliveries: Sequence[Pending]) -> None: ...
+    def commit(self, raw: Any) -> None: ...
 
-    def settle(self, connection: sa.Connection, settled: Sequence[Settled]) -> None: ...
+    def append(self, raw: Any, messages: Sequence[NewMessage]) -> None: ...
+
+    def enqueue(self, raw: Any, deliveries: Sequence[Pending]) -> None: ...
+
+    def settle(self, raw: Any, results: Results) -> None: ...
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Results:
+    """How deliveries ended; `marks` are (watermark, more delivered, more failed) by destination."""
+
+    settled: Sequence[Settled]
+    marks: Mapping[int, tuple[int, int, int]]
+
+
+def driver(connection: sa.Connection) -> Any:
+    """The driver's own connection under SQLAlchemy's, inside the same transaction."""
+    return connection.connection.dbapi_connection
 
 
 def body_place(message: int) -> bytes:
@@ -105,38 +124,38 @@ class SqliteHot:
         marks = ", ".join("?" * len(DELIVERY_COLUMNS))
         self._insert_delivery = f"INSERT INTO delivery ({', '.join(DELIVERY_COLUMNS)}) VALUES ({marks})"
 
-    def start(self, connection: sa.Connection) -> None:
+    def start(self, raw: Any) -> None:
         def one(statement: str) -> int:
-            return connection.exec_driver_sql(statement).scalar() or 0
+            return raw.execute(statement).fetchone()[0] or 0
 
         self._message = max(
             one("SELECT max(id) FROM message"),
             one("SELECT CAST(value AS INTEGER) FROM setting WHERE name='message_floor'"),
         )
         self._delivery = max(one("SELECT max(id) FROM delivery"), one("SELECT max(through) FROM shard"))
-        for shard, tail in connection.exec_driver_sql("SELECT id, tail FROM shard"):
+        for shard, tail in raw.execute("SELECT id, tail FROM shard"):
             self._tails[shard] = tail
-        rows = connection.exec_driver_sql(
+        rows = raw.execute(
             "SELECT shard, max(position) FROM delivery WHERE id > (SELECT max(through) FROM shard) GROUP BY shard"
         )
         for shard, tail in rows:
             self._tails[shard] = tail
 
-    def append(self, connection: sa.Connection, messages: Sequence[NewMessage]) -> None:
+    def append(self, raw: Any, messages: Sequence[NewMessage]) -> None:
         for one in messages:
             self._message += 1
             one.id = self._message
         deliveries = self._rows.adopt(messages)
         if deliveries:
-            self.enqueue(connection, deliveries)
+            self.enqueue(raw, deliveries)
         rows = [self._rows.message(one) for one in messages]
-        connection.exec_driver_sql(self._insert_message, rows)
-        connection.exec_driver_sql("INSERT INTO body VALUES (?, ?)", [self._rows.body(one) for one in messages])
+        raw.executemany(self._insert_message, rows)
+        raw.executemany("INSERT INTO body VALUES (?, ?)", [self._rows.body(one) for one in messages])
         for one in messages:
             for delivery in one.deliveries:
                 delivery.uuid = one.uuid
 
-    def enqueue(self, connection: sa.Connection, deliveries: Sequence[Pending]) -> None:
+    def enqueue(self, raw: Any, deliveries: Sequence[Pending]) -> None:
         rows = []
         for one in deliveries:
             self._delivery += 1
@@ -144,18 +163,25 @@ class SqliteHot:
             self._tails[one.shard] += 1
             self._moved.add(one.shard)
             rows.append(self._rows.delivery(one, self._tails[one.shard]))
-        connection.exec_driver_sql(self._insert_delivery, rows)
+        raw.executemany(self._insert_delivery, rows)
 
-    def settle(self, connection: sa.Connection, settled: Sequence[Settled]) -> None:
-        connection.exec_driver_sql(
+    def settle(self, raw: Any, results: Results) -> None:
+        raw.executemany(
             "UPDATE delivery SET state = ?, attempts = ?, done_at = ?, detail = ? WHERE id = ?",
-            [(one.state.value, one.attempts, one.done_at, one.detail, one.delivery) for one in settled],
+            [(one.state.value, one.attempts, one.done_at, one.detail, one.delivery) for one in results.settled],
         )
-        connection.exec_driver_sql(
+        raw.executemany(_ADVANCE.replace("%s", "?"), [(one, *mark) for one, mark in results.marks.items()])
+        raw.executemany(
             "UPDATE shard SET tail = ?, through = ? WHERE id = ?",
             [(self._tails[shard], self._delivery, shard) for shard in self._moved or (0,)],
         )
         self._moved.clear()
+
+    def begin(self, raw: Any) -> None:
+        raw.execute("BEGIN IMMEDIATE")
+
+    def commit(self, raw: Any) -> None:
+        raw.execute("COMMIT")
 
 
 _BLOCK = 1000  # ids are fetched from a sequence in blocks of this size
@@ -173,49 +199,58 @@ class PostgresHot:
             "delivery": _unnest(schema.delivery),
         }
 
-    def start(self, connection: sa.Connection) -> None:
+    def start(self, raw: Any) -> None:
         """Nothing is counted in memory."""
 
-    def append(self, connection: sa.Connection, messages: Sequence[NewMessage]) -> None:
+    def append(self, raw: Any, messages: Sequence[NewMessage]) -> None:
         for one in messages:
-            one.id = self._next(connection, "message")
+            one.id = self._next(raw, "message")
         deliveries = self._rows.adopt(messages)
         if deliveries:
-            self.enqueue(connection, deliveries)
-        self._many(connection, "message", [self._rows.message(one) for one in messages])
-        self._many(connection, "body", [self._rows.body(one) for one in messages])
+            self.enqueue(raw, deliveries)
+        self._many(raw, "message", [self._rows.message(one) for one in messages])
+        self._many(raw, "body", [self._rows.body(one) for one in messages])
         keys = {(key, one.id) for one in messages for key in one.keys}
         if keys:
             hashes, ids = zip(*keys, strict=True)
-            connection.exec_driver_sql(
+            raw.execute(
                 "INSERT INTO search_key SELECT * FROM unnest(%s::bigint[], %s::bigint[])", (list(hashes), list(ids))
             )
         for one in messages:
             for delivery in one.deliveries:
                 delivery.uuid = one.uuid
 
-    def enqueue(self, connection: sa.Connection, deliveries: Sequence[Pending]) -> None:
+    def enqueue(self, raw: Any, deliveries: Sequence[Pending]) -> None:
         wanted = Counter(one.shard for one in deliveries)
-        rows = connection.exec_driver_sql(_TAILS, (list(wanted), list(wanted.values())))
+        rows = raw.execute(_TAILS, (list(wanted), list(wanted.values())))
         tails = {shard: tail - wanted[shard] for shard, tail in rows}
         made = []
         for one in deliveries:
-            one.id = self._next(connection, "delivery")
+            one.id = self._next(raw, "delivery")
             tails[one.shard] += 1
             made.append(self._rows.delivery(one, tails[one.shard]))
-        self._many(connection, "delivery", made)
+        self._many(raw, "delivery", made)
 
-    def settle(self, connection: sa.Connection, settled: Sequence[Settled]) -> None:
-        rows = sorted((one.delivery, one.state.value, one.attempts, one.done_at, one.detail) for one in settled)
-        connection.exec_driver_sql(_SETTLE, tuple(list(column) for column in zip(*rows, strict=True)))
+    def settle(self, raw: Any, results: Results) -> None:
+        rows = sorted((one.delivery, one.state.value, one.attempts, one.done_at, one.detail) for one in results.settled)
+        if rows:
+            raw.execute(_SETTLE, tuple(list(column) for column in zip(*rows, strict=True)))
+        for destination, mark in sorted(results.marks.items()):
+            raw.execute(_ADVANCE, (destination, *mark))
 
-    def _many(self, connection: sa.Connection, table: str, rows: list[tuple[Any, ...]]) -> None:
-        connection.exec_driver_sql(self._insert[table], tuple(list(column) for column in zip(*rows, strict=True)))
+    def begin(self, raw: Any) -> None:
+        """psycopg begins with the first statement."""
 
-    def _next(self, connection: sa.Connection, table: str) -> int:
+    def commit(self, raw: Any) -> None:
+        raw.commit()
+
+    def _many(self, raw: Any, table: str, rows: list[tuple[Any, ...]]) -> None:
+        raw.execute(self._insert[table], tuple(list(column) for column in zip(*rows, strict=True)))
+
+    def _next(self, raw: Any, table: str) -> int:
         found = next(self._ids[table], None)
         if found is None:
-            first = connection.exec_driver_sql(f"SELECT nextval('{table}_ids')").scalar_one()
+            first = raw.execute(f"SELECT nextval('{table}_ids')").fetchone()[0]
             self._ids[table] = iter(range(first, first + _BLOCK))
             found = next(self._ids[table])
         return found
@@ -227,6 +262,12 @@ WITH wanted AS (SELECT * FROM unnest(%s::smallint[], %s::bigint[]) AS w(id, n)),
 locked AS (SELECT s.id FROM shard s JOIN wanted USING (id) ORDER BY s.id FOR UPDATE OF s)
 UPDATE shard s SET tail = s.tail + w.n FROM wanted w JOIN locked l ON l.id = w.id WHERE s.id = w.id
 RETURNING s.id, s.tail
+"""
+
+_ADVANCE = """
+INSERT INTO progress (destination, watermark, delivered, failed) VALUES (%s, %s, %s, %s)
+ON CONFLICT (destination) DO UPDATE SET watermark = excluded.watermark,
+delivered = progress.delivered + excluded.delivered, failed = progress.failed + excluded.failed
 """
 
 _SETTLE = """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sqlite3
 import threading
 from collections import defaultdict
@@ -28,6 +29,9 @@ WINDOW = 7 * 86_400_000_000  # microseconds that de-duplication remembers
 _PERIOD = 0.5
 _FANOUT = 8  # runs of one size that are merged into a bigger one
 _SLICES = 32  # a merge is done in slices of the hash range, so that it never holds the disk for long
+_DELETE_SOME = (
+    "DELETE FROM key WHERE (run, hash, message) IN (SELECT run, hash, message FROM key WHERE run = ? LIMIT 5000)"
+)
 log = telemetry.logger("store")
 
 
@@ -114,8 +118,8 @@ class SqliteKeys:
         connection.executescript(
             """
             CREATE TABLE IF NOT EXISTS run (run INTEGER PRIMARY KEY, size INTEGER NOT NULL);
-            CREATE TABLE IF NOT EXISTS key (run INTEGER, hash INTEGER, message INTEGER, PRIMARY KEY (run, hash, message))
-                WITHOUT ROWID;
+            CREATE TABLE IF NOT EXISTS key
+                (run INTEGER, hash INTEGER, message INTEGER, PRIMARY KEY (run, hash, message)) WITHOUT ROWID;
             CREATE TABLE IF NOT EXISTS progress (one INTEGER PRIMARY KEY CHECK (one = 1), through INTEGER NOT NULL);
             """
         )
@@ -184,7 +188,7 @@ class SqliteKeys:
         target = connection.execute("INSERT INTO run (size) VALUES (0)").lastrowid
         edges = [-(1 << 63) + number * ((1 << 64) // _SLICES) for number in range(_SLICES)] + [(1 << 63) - 1]
         size = 0
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in itertools.pairwise(edges):
             last = high == edges[-1]
             size += connection.execute(
                 f"INSERT OR IGNORE INTO key SELECT ?, hash, message FROM key WHERE run IN ({marks})"
@@ -196,10 +200,7 @@ class SqliteKeys:
         connection.execute("UPDATE run SET size = ? WHERE run = ?", (size, target))
         for run in runs:
             connection.execute("DELETE FROM run WHERE run = ?", (run,))
-            while connection.execute(
-                "DELETE FROM key WHERE (run, hash, message) IN (SELECT run, hash, message FROM key WHERE run = ? LIMIT 5000)",
-                (run,),
-            ).rowcount:
+            while connection.execute(_DELETE_SOME, (run,)).rowcount:
                 if self._stop.wait(0.002):
                     return
 

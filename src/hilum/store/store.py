@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -20,7 +21,7 @@ from hilum.security.seal import KeyedHash, Sealer
 from hilum.store import deliveries, messages, schema, tallies
 from hilum.store.checkpoint import Checkpointer
 from hilum.store.database import Database
-from hilum.store.hot import PostgresHot, SqliteHot, seal_note
+from hilum.store.hot import PostgresHot, Results, SqliteHot, driver, seal_note
 from hilum.store.keys import Keys, PostgresKeys, SqliteKeys
 from hilum.store.mark import Mark
 from hilum.store.migrate import migrate
@@ -104,17 +105,18 @@ class Store:
         self,
         settled: Sequence[Settled],
         tried: Sequence[Attempt],
-        marks: dict[int, tuple[int, int, int]],
+        marks: Mapping[int, tuple[int, int, int]],
         unparked: Sequence[tuple[int, int, int]],
-    ) -> asyncio.Future[None]:
+    ) -> asyncio.Future[Any]:
         """Write results, failed attempts, the destinations' progress, and (delivery, destination, lane) to unpark."""
+        results = Results(settled, marks)
         snapshot = self.tallies.snapshot() if self.tallies.due() else None
+        if not (tried or unparked or snapshot):
+            return self.writer.settle(results)
 
         def write(connection: sa.Connection) -> None:
-            if settled:
-                self.writer.hot.settle(connection, settled)
+            self.writer.hot.settle(driver(connection), results)
             deliveries.add_attempts(connection, self.sealer, tried)
-            deliveries.advance(connection, marks)
             for one, destination, lane in unparked:
                 deliveries.unpark(connection, (one,), destination, lane)
             if snapshot:
@@ -133,7 +135,7 @@ class Store:
             deliveries.advance(connection, {destination: (watermark, -1, 1)})
             return True
 
-        return self.writer.run(write)
+        return self.write(write)
 
     async def settle_marked(self) -> None:
         """Write the rows of deliveries that were taken by their destination right before a crash."""
@@ -149,13 +151,10 @@ class Store:
                 )
                 for row in connection.execute(query)
             ]
-            if rows:
-                self.writer.hot.settle(connection, rows)
-            done: dict[int, int] = {}
-            for row in rows:
-                done[row.destination] = done.get(row.destination, 0) + 1
+            done = Counter(row.destination for row in rows)
             standing = deliveries.standing(connection)
-            deliveries.advance(connection, {one: (standing.get(one, (0,))[0], count, 0) for one, count in done.items()})
+            marks = {one: (standing.get(one, (0,))[0], count, 0) for one, count in done.items()}
+            self.writer.hot.settle(driver(connection), Results(rows, marks))
 
         await self.write(write)
         self.mark.empty()
@@ -170,7 +169,7 @@ class Store:
 
         def write(connection: sa.Connection) -> None:
             if made:
-                self.writer.hot.enqueue(connection, made)
+                self.writer.hot.enqueue(driver(connection), made)
             sealed = seal_note(self.sealer, stored.id, note, stored.attributes)
             first = made[0].id if made else None
             messages.reroute(connection, stored.id, disposition, routes, first, len(made), sealed)
@@ -182,8 +181,9 @@ class Store:
 
     async def give_space_back(self) -> None:
         """Return free pages to the disk, some at a time (SQLite; PostgreSQL's autovacuum does it by itself)."""
-        while self.database.embedded and await self.write(_vacuum):
-            await asyncio.sleep(0.05)
+        left = 1 if self.database.embedded else 0
+        while left:
+            left = await self.write(_vacuum)
 
     def subscribe(self, topic: str, callback: Callable[[], None]) -> None:
         """Be told on the loop when someone signals `topic` (configuration, job)."""
@@ -231,7 +231,7 @@ def _standing(connection: sa.Connection) -> Any:
     return Tallies.read(connection), deliveries.standing(connection)
 
 
-def _vacuum(connection: sa.Connection) -> int:
+def _vacuum(connection: sa.Connection, /) -> int:
     """Frees up to 500 pages; returns how many are left."""
     connection.exec_driver_sql("PRAGMA incremental_vacuum(500)").fetchall()
     left: int = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()

@@ -35,7 +35,8 @@ class Tallies:
         """The snapshot completed by the rows after it, and the last row."""
         found = connection.execute(sa.select(setting.c.value).where(setting.c.name == "tally_through")).scalar()
         after = int(found or 0)
-        rows = [(one.endpoint, one.disposition, one.count) for one in connection.execute(sa.select(tally))]
+        columns = (tally.c.endpoint, tally.c.disposition, tally.c["count"])
+        rows = [(one, two, three) for one, two, three in connection.execute(sa.select(*columns))]
         rows += messages.tally(connection, after)
         newest = connection.exec_driver_sql("SELECT max(id) FROM message").scalar() or after
         return rows, newest

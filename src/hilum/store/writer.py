@@ -1,7 +1,7 @@
 """Group commit: one thread writes whatever is queued in one transaction, then takes what queued meanwhile.
 
-There is no timer: an idle writer commits at once, a busy one collects. Messages are hot and written together;
-everything else is a closure under a SAVEPOINT of its own, so that it fails alone. Futures resolve after the
+There is no timer: an idle writer commits at once, a busy one collects. Messages and results are hot and written
+together; everything else is a closure under a SAVEPOINT of its own, so that it fails alone. Futures resolve after the
 outer commit only.
 """
 
@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from hilum import telemetry
 from hilum.errors import HilumError, StoreError, StoreFull
 from hilum.model.message import NewMessage
-from hilum.store.hot import Hot
+from hilum.store.hot import Hot, Results, driver
 
 T = TypeVar("T")
 Closure = Callable[[sa.Connection], Any]
@@ -58,6 +58,10 @@ class Writer:
     def append(self, message: NewMessage) -> asyncio.Future[NewMessage]:
         """Store a message and its deliveries. Resolves after the commit. Raises StoreFull, StoreError."""
         return self._put(message)
+
+    def settle(self, results: Results) -> asyncio.Future[Results]:
+        """Write how deliveries ended."""
+        return self._put(results)
 
     def run(self, closure: Callable[[sa.Connection], T]) -> asyncio.Future[T]:
         """Run `closure` in the next transaction, under its own SAVEPOINT."""
@@ -105,19 +109,21 @@ class Writer:
         outcomes: list[Outcome] = []
         try:
             connection = self._connect()
-            with connection.begin():
-                if messages:
-                    self.hot.append(connection, messages)
-                for work, future in batch:
-                    if isinstance(work, NewMessage):
-                        outcomes.append((future, work, None))
-                    else:
-                        outcomes.append((future, *_closure(connection, work)))
+            if any(callable(work) for work, _ in batch):
+                with connection.begin():
+                    self._write(driver(connection), messages, batch)
+                    outcomes = [(future, *_run(connection, work)) for work, future in batch]
+            else:
+                raw = driver(connection)
+                self.hot.begin(raw)
+                self._write(raw, messages, batch)
+                self.hot.commit(raw)
+                outcomes = [(future, work, None) for work, future in batch]
             self.commits += 1
             self._on_commit(messages)
             if self._checkpoint:
                 self._checkpoint = False
-                _raw(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
+                driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
         except Exception as error:
             reason = explain(error)
             log.error(
@@ -128,6 +134,13 @@ class Writer:
             messages = []
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits
             self._loop.call_soon_threadsafe(self._resolve, outcomes, messages)
+
+    def _write(self, raw: Any, messages: list[NewMessage], batch: list[tuple[Any, asyncio.Future[Any]]]) -> None:
+        if messages:
+            self.hot.append(raw, messages)
+        for work, _ in batch:
+            if isinstance(work, Results):
+                self.hot.settle(raw, work)
 
     def _resolve(self, outcomes: list[Outcome], messages: list[NewMessage]) -> None:
         for future, result, error in outcomes:
@@ -144,7 +157,7 @@ class Writer:
         if self._connection is None:
             self._connection = self._engine.connect()
             with self._connection.begin():
-                self.hot.start(self._connection)
+                self.hot.start(driver(self._connection))
         return self._connection
 
     def _disconnect(self) -> None:
@@ -155,12 +168,10 @@ class Writer:
                 connection.close()
 
 
-def _raw(connection: sa.Connection) -> Any:
-    """The driver's own connection: a checkpoint cannot run inside a transaction."""
-    return connection.connection.dbapi_connection
-
-
-def _closure(connection: sa.Connection, work: Closure) -> tuple[Any, BaseException | None]:
+def _run(connection: sa.Connection, work: Any) -> tuple[Any, BaseException | None]:
+    """The outcome of one piece of a batch; what is hot was written already."""
+    if not callable(work):
+        return work, None
     try:
         with connection.begin_nested():
             return work(connection), None

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import stat
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import pytest
 
+from hilum import clock
 from hilum.sdk.config import Config, read
 from hilum.sdk.contracts import Connector, Dialer
 from hilum.sdk.testing.fakes import DirectDialer, free_port
@@ -86,6 +87,13 @@ class ConnectorSuite(Suite):
         return read(self.connector.config, self.values(place) | changes, "")
 
 
+def begin(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task whose failure is asked for later, or not at all where the check fails before."""
+    task = asyncio.get_running_loop().create_task(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
 async def within(seconds: float, awaitable: Awaitable[T]) -> T:
     """Its result. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
@@ -100,11 +108,11 @@ async def leaving_nothing() -> AsyncIterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
         yield
-        for _ in range(100):
-            gc.collect()
-            if asyncio.all_tasks() <= tasks and _sockets() <= sockets:
-                break
+        gc.collect()
+        until = clock.monotonic() + 1.0
+        while not (asyncio.all_tasks() <= tasks and _sockets() <= sockets) and clock.monotonic() < until:
             await asyncio.sleep(0.01)
+        gc.collect()
     left = asyncio.all_tasks() - tasks
     assert not left, f"tasks were left behind: {left}"
     assert _sockets() <= sockets, "a socket was left open"

@@ -13,7 +13,7 @@ import pytest
 
 from hilum.sdk.contracts import Destination, Dialer, Outbound, Probe, ProbeResult
 from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
-from hilum.sdk.testing.base import ConnectorSuite, Mood, Partner, leaving_nothing, within
+from hilum.sdk.testing.base import ConnectorSuite, Mood, Partner, begin, leaving_nothing, within
 from hilum.sdk.testing.fakes import RefusingDialer
 
 SHORT = 500  # milliseconds: the time-out where a partner is silent or out of reach
@@ -130,7 +130,7 @@ class DestinationSuite(_PartnerSuite):
     async def test_a_cancelled_send_leaves_nothing_behind(self, place: Any) -> None:
         async def once() -> None:
             destination = self.destination(place)
-            sending = asyncio.create_task(destination.send(self.outbound()))
+            sending = begin(destination.send(self.outbound()))
             await asyncio.sleep(self.quiet)
             sending.cancel()
             with pytest.raises(asyncio.CancelledError):

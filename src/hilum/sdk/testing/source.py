@@ -14,7 +14,7 @@ import pytest
 
 from hilum.model.message import Ack, Disposition
 from hilum.sdk.contracts import Inbox, Source
-from hilum.sdk.testing.base import ConnectorSuite, leaving_nothing, within
+from hilum.sdk.testing.base import ConnectorSuite, begin, leaving_nothing, within
 from hilum.sdk.testing.fakes import MemoryInbox
 
 
@@ -55,7 +55,7 @@ class SourceSuite(ConnectorSuite):
         inbox = MemoryInbox()
         inbox.hold()
         async with self.running(place, inbox):
-            sending = asyncio.create_task(self.deliver(place, self.bodies[0]))
+            sending = begin(self.deliver(place, self.bodies[0]))
             await inbox.until(1, seconds=self.patience)
             await asyncio.sleep(self.quiet)
             early = sending.done()
@@ -91,7 +91,7 @@ class SourceSuite(ConnectorSuite):
         async with self.running(place, inbox) as source:
             await within(self.patience, self.deliver(place, self.bodies[0]))
             source.pause()
-            sending = asyncio.create_task(self.deliver(place, self.bodies[1]))
+            sending = begin(self.deliver(place, self.bodies[1]))
             await asyncio.sleep(self.quiet)
             held, refused = len(inbox.offered) == 1, sending.done()
             source.resume()
@@ -120,7 +120,7 @@ class SourceSuite(ConnectorSuite):
         source = self.source(place, inbox)
         await within(self.patience, source.start())
         await within(self.patience, source.stop())
-        sending = asyncio.create_task(self.deliver(place, self.bodies[0]))
+        sending = begin(self.deliver(place, self.bodies[0]))
         await asyncio.wait([sending], timeout=self.quiet)
         taken = sending.done() and sending.exception() is None
         sending.cancel()
@@ -139,9 +139,9 @@ class SourceSuite(ConnectorSuite):
         inbox.hold()
         source = self.source(place, inbox)
         await within(self.patience, source.start())
-        sending = asyncio.create_task(self.deliver(place, self.bodies[0]))
+        sending = begin(self.deliver(place, self.bodies[0]))
         await inbox.until(1, seconds=self.patience)
-        stopping = asyncio.create_task(source.stop())
+        stopping = begin(source.stop())
         await asyncio.sleep(self.quiet)
         early = stopping.done()
         inbox.release()

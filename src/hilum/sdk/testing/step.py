@@ -59,14 +59,6 @@ class StepSuite(Suite):
             for body in [*self.bodies, *self.bodies]:
                 assert shown(used, body) == shown(self.step(values), body), "a step remembers nothing"
 
-    def test_a_copy_is_left_alone(self) -> None:
-        for values in self.accepted:
-            for body in self.bodies:
-                work = Work(body, attributes={"a": "1"})
-                copy = work.copy()
-                outcome(self.step(values), work)
-                assert (copy.body, copy.attributes) == (body, {"a": "1"})
-
     def test_garbage_is_a_fault_of_the_message(self) -> None:
         for values in self.accepted:
             for body in self.garbage:

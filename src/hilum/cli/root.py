@@ -1,0 +1,88 @@
+"""The `hilum` command: every sub-command, and the one place where an error becomes a line and an exit code.
+
+0: done. 1: it failed, or what was looked at is not in order. 2: the command itself was written wrongly.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from hilum import __version__, telemetry
+from hilum.cli import (
+    archive,
+    configuration,
+    connectors,
+    demo,
+    lanes,
+    messages,
+    output,
+    replay,
+    send,
+    serve,
+    service,
+    status,
+    validation,
+)
+from hilum.errors import HilumError
+
+
+class Commands(TyperGroup):
+    """Errors that people can cause are told in one line; any other is a bug and shows its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HilumError as error:
+            for line in str(error).splitlines():
+                output.failure(line)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            output.failure(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        raise typer.Exit(1)
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="hilum",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`hilum COMMAND --help` shows examples. `hilum demo` shows it all at work.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hilum {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Hilum, a healthcare integration hub: what it acknowledges is on disk, and what happened can be shown."""
+    telemetry.configure(level="critical")  # commands speak for themselves; serve and demo log
+
+
+RUN, LOOK, CHANGE, BUILD = "Run", "Look", "Change", "Build"
+for command, panel in (
+    (serve.serve, RUN), (demo.demo, RUN), (archive.backup, RUN), (archive.restore, RUN),
+    (status.status, LOOK), (configuration.check, CHANGE), (configuration.plan, CHANGE), (configuration.apply, CHANGE),
+    (configuration.release, CHANGE), (replay.replay, CHANGE), (send.send, BUILD), (validation.check_message, BUILD),
+    (connectors.connectors, BUILD), (connectors.new_connector, BUILD),
+):  # fmt: skip
+    app.command(rich_help_panel=panel)(command)
+app.add_typer(messages.app, name="messages", rich_help_panel=LOOK)
+app.add_typer(lanes.app, name="lanes", rich_help_panel=LOOK)
+app.add_typer(configuration.app, name="config", rich_help_panel=CHANGE)
+app.add_typer(service.app, name="service", rich_help_panel=RUN)
+
+
+def main() -> None:
+    app()
