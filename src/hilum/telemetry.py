@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import bisect
 import logging
 import logging.handlers
 import sys
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry
 
-metrics = CollectorRegistry()
+
+class Latency:
+    """Counts by bucket (upper bounds in seconds), cheap enough for every message."""
+
+    BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(self.BOUNDS) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect.bisect_left(self.BOUNDS, seconds)] += 1
+        self.sum += seconds
 
 
 def logger(room: str) -> structlog.stdlib.BoundLogger:

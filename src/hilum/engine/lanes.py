@@ -108,7 +108,7 @@ class Lanes:
     def status(self, delivered: int, failed: int) -> LaneStatus:
         """How it stands; the counts are the store's."""
         line, held = self.line, [one for one in self.line.lanes.values() if one.queue]
-        stuck = [self._stuck(one) for one in held if one.blocked or one.retry_at is not None]
+        stuck = [self._stuck(one) for one in held if one.stuck]
         return LaneStatus(
             self.number,
             self.organization,
@@ -203,7 +203,7 @@ class Lanes:
             except Exception as error:
                 log.exception("delivery failed", destination=self.reference)
                 self._hold(lane, 5.0, f"internal error: {type(error).__name__}")
-            if lane.retry_at is None and not lane.blocked:
+            if not lane.stuck:
                 self._release(lane)
 
     async def _deliver(self, lane: Lane, one: Pending) -> bool:

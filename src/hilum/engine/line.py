@@ -32,6 +32,11 @@ class Lane:
     read: int = 0  # the newest parked delivery that was taken back into `queue`
     frozen: bool = False  # its tail is being parked right now
 
+    @property
+    def stuck(self) -> bool:
+        """It waits for its next try, or for a person."""
+        return self.blocked or self.retry_at is not None
+
 
 class Line:
     """The lanes of one destination. Knows no loop and sends nothing."""
@@ -117,7 +122,7 @@ class Line:
 
     def stuck(self) -> list[Lane]:
         """Lanes that wait for their next try (or for a person) and hold more memory than they need."""
-        return [lane for lane in self.lanes.values() if (lane.retry_at or lane.blocked) and len(lane.queue) > STUCK]
+        return [lane for lane in self.lanes.values() if lane.stuck and len(lane.queue) > STUCK]
 
     def tail(self, lane: Lane) -> list[Pending]:
         """What of a stuck lane should be parked: all but the first few."""

@@ -66,7 +66,9 @@ class Pressure:
         """Look at the disk and at what waits to be routed, for ever."""
         while True:
             usage = await asyncio.to_thread(shutil.disk_usage, self._folder)
-            self.free_disk = usage.free / usage.total
+            before, self.free_disk = self.free_disk, usage.free / usage.total
+            if self.free_disk < _FREE <= before:
+                log.error("the disk is nearly full: nothing is taken in", free=round(self.free_disk, 3))
             for valve in self.valves.values():
                 act = valve.hold if self.free_disk < _FREE else valve.free
                 act("the disk is nearly full")

@@ -98,8 +98,8 @@ class Recorder:
         failed = Counter(one.destination for one in settled if one.state is not DeliveryState.DELIVERED)
         now = self.watermarks()
         changed = {one for one, watermark in now.items() if self._last.get(one) != watermark} | {*delivered, *failed}
-        self._last = now
-        return {one: (now.get(one, 0), delivered[one], failed[one]) for one in changed}
+        self._last |= now
+        return {one: (self._last.get(one, 0), delivered[one], failed[one]) for one in changed}
 
     def _written(
         self,

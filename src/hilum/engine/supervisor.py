@@ -33,6 +33,7 @@ from hilum.store import Store, configuration, deliveries
 from hilum.store.configuration import Stored
 
 _RETRY = 5.0  # seconds between tries to start a source whose port (or folder) is taken
+_DRAIN = 1.0  # seconds between looks at removed endpoints
 log = telemetry.logger("engine")
 
 
@@ -68,6 +69,7 @@ class Supervisor:
         self.pressure = Pressure(store.folder)
         self.lanes: dict[int, Lanes] = {}
         self.sources: dict[str, Running] = {}
+        self._draining: set[int] = set()  # removed destinations that still deliver what waits
         self._newest = 0  # the newest delivery of any destination
         self._lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -78,6 +80,7 @@ class Supervisor:
         await self.reconcile()
         self._store.subscribe("configuration", lambda: self._spawn(self.reconcile()))
         self._spawn(self.pressure.watch())
+        self._spawn(self._drain())
 
     async def stop(self) -> None:
         """Drain: no new messages, what was taken is answered, what is being sent ends, results are written."""
@@ -173,10 +176,22 @@ class Supervisor:
     async def _retire(self, wanted: Sequence[tuple[Stored, dict[str, tuple[Integration, Endpoint]]]]) -> None:
         """Close the lanes of removed endpoints; what was removed with `--drain` goes on until it is empty."""
         kept = {one.endpoints[reference] for one, endpoints in wanted for reference in endpoints}
+        self._draining = {one.endpoints[reference] for one, _ in wanted for reference in one.draining}
         for number in [number for number in self.lanes if number not in kept]:
             lanes = self.lanes.pop(number)
             await lanes.close()
             await self.recorder.flush()
+
+    async def _drain(self) -> None:
+        """Forget removed endpoints once nothing waits for them any more, for ever."""
+        while True:
+            await asyncio.sleep(_DRAIN)
+            done = [number for number in self._draining if number in self.lanes and not self.lanes[number].line.backlog]
+            for number in done:
+                self._draining.discard(number)
+                await self._store.write(configuration.drained, number)
+            if done:
+                await self.reconcile()
 
     # Sources
 

@@ -22,6 +22,8 @@ from hilum.store import Store, messages
 from hilum.store.keys import WINDOW
 
 log = telemetry.logger("intake")
+_LARGE = 256 << 10  # bytes above which a message is routed beside the loop
+_SLOW = 0.025  # seconds after which a route is no longer run on the loop
 _UNREADABLE = Identity("", "", ())
 _CODES = {Disposition.ERROR: Ack.AE}
 
@@ -38,6 +40,7 @@ class Arrival:
     identity: Identity = _UNREADABLE
     hash: bytes = b""
     note: str = ""
+    stored: asyncio.Future[None] | None = None  # made where a repeat waits for the row
 
 
 class Inbox:
@@ -52,6 +55,7 @@ class Inbox:
         self.identify = identify
         self.routing = routing
         self._waiters = waiters
+        self.latency = telemetry.Latency()
         self._loop = asyncio.get_running_loop()
         self._storing: dict[int, Arrival] = {}  # de-duplication keys whose message is being stored
         self._held: deque[Arrival] | None = None  # what came while a possible repeat is looked up
@@ -111,10 +115,14 @@ class Inbox:
         self._route(arrival)
 
     def _route(self, arrival: Arrival) -> None:
-        if self.routing.deterministic and not len(self._overdue):
-            self.store(arrival, self.routing(arrival.body, arrival.attributes))
-        else:
+        routing = self.routing
+        if not routing.deterministic or routing.slow or len(arrival.body) > _LARGE or len(self._overdue):
             self._overdue.put(arrival)  # may take its time: stored first if it does
+            return
+        started = clock.monotonic()
+        verdict = routing(arrival.body, arrival.attributes)
+        routing.slow = clock.monotonic() - started > _SLOW
+        self.store(arrival, verdict)
 
     def store(self, arrival: Arrival, verdict: Verdict, code: Ack | None = None) -> asyncio.Future[NewMessage]:
         """Queue the row; the receipt is given after the commit."""
@@ -135,12 +143,15 @@ class Inbox:
     def _stored(self, arrival: Arrival, verdict: Verdict, code: Ack, done: asyncio.Future[NewMessage]) -> None:
         if arrival.identity.dedupe:
             self._storing.pop(arrival.identity.dedupe, None)
+            if arrival.stored is not None:
+                arrival.stored.set_result(None)
         if arrival.future.cancelled():
             return
         if error := done.exception():
             arrival.future.set_exception(error)
             return
         new = done.result()
+        self.latency.observe((clock.micros() - arrival.received_at) / 1_000_000)
         receipt = Receipt(new.uuid, code, verdict.disposition, note=verdict.note, errors=verdict.errors)
         if arrival.wait is not None and verdict.deliveries:
             self._waiters.expect(new.id, verdict.deliveries)
@@ -163,8 +174,8 @@ class Inbox:
         try:
             key = arrival.identity.dedupe
             if (first := self._storing.get(key)) is not None:
-                with contextlib.suppress(StoreError, asyncio.CancelledError):
-                    await asyncio.shield(first.future)
+                first.stored = first.stored or self._loop.create_future()
+                await first.stored
             known = await self._known(arrival)
             if known is None:
                 self._storing[key] = arrival

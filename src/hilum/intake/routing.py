@@ -55,6 +55,7 @@ class Routing:
 
     def __init__(self, hash: KeyedHash, routes: Sequence[Compiled]) -> None:
         self._hash = hash
+        self.slow = False  # it took so long once that it no longer runs on the event loop
         self.routes = tuple(routes)
         self.versions = " ".join(str(one.version) for one in routes)
         self.deterministic = all(one.pipeline.deterministic for one in routes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -168,6 +169,40 @@ def view(row: sa.Row[Any]) -> Delivery:
         ordinal=row.ordinal, shard=row.shard, position=row.position, lane=row.lane, state=DeliveryState(row.state),
         attempts=row.attempts, done_at=row.done_at, detail=row.detail,
     )  # fmt: skip
+
+
+def counts(connection: sa.Connection, messages: Iterable[sa.Row[Any]]) -> dict[int, Counter[DeliveryState]]:
+    """How many deliveries of each of these message rows are in which state."""
+    ranges: list[list[int]] = []
+    for first, count in sorted((row.first_delivery, row.deliveries) for row in messages if row.deliveries):
+        if ranges and ranges[-1][1] == first:  # neighbours share a range: a page of a list is one, mostly
+            ranges[-1][1] = first + count
+        else:
+            ranges.append([first, first + count])
+    found: dict[int, Counter[DeliveryState]] = {}
+    if ranges:
+        wanted = sa.or_(*(sa.and_(delivery.c.id >= first, delivery.c.id < end) for first, end in ranges))
+        query = sa.select(delivery.c.message, delivery.c.state, sa.func.count()).where(wanted)
+        for one, state, count in connection.execute(query.group_by(delivery.c.message, delivery.c.state)):
+            found.setdefault(one, Counter())[DeliveryState(state)] = count
+    return found
+
+
+def queued(connection: sa.Connection, one: int) -> Pending | None:
+    """A delivery as its lane carries it, whatever became of it."""
+    row = connection.execute(_waiting().where(delivery.c.id == one)).first()
+    return None if row is None else _pending(row)
+
+
+def oldest(connection: sa.Connection, destination: int, after: int) -> int | None:
+    """When what waits longest for a destination was received: above `after`, or parked."""
+    waits = sa.or_(
+        sa.and_(delivery.c.id > after, delivery.c.destination == destination, delivery.c.state == 0),
+        delivery.c.id.in_(sa.select(sa.func.min(parked.c.delivery)).where(parked.c.destination == destination)),
+    )
+    query = sa.select(message.c.received_at).join(delivery, delivery.c.message == message.c.id).where(waits)
+    found: int | None = connection.execute(query.order_by(delivery.c.id).limit(1)).scalar()
+    return found
 
 
 def _parked(destination: int) -> sa.Exists:

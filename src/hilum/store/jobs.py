@@ -43,6 +43,11 @@ def get(connection: sa.Connection, one: int) -> Job:
     return _view(connection.execute(sa.select(job).where(job.c.id == one)).one())
 
 
+def find(connection: sa.Connection, identifier: uuid.UUID) -> Job | None:
+    row = connection.execute(sa.select(job).where(job.c.uuid == identifier)).first()
+    return None if row is None else _view(row)
+
+
 def open_ones(connection: sa.Connection) -> list[Job]:
     """What waits or was interrupted, oldest first."""
     query = sa.select(job).where(sa.literal_column("state IN ('waiting', 'running')")).order_by(job.c.id)

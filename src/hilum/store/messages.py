@@ -6,7 +6,7 @@ import dataclasses
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -29,15 +29,27 @@ class Filter:
     since: int | None = None
     until: int | None = None
     ids: Sequence[int] | None = None
+    state: Literal["pending", "delivered", "failed", "skipped", "discarded"] | None = None  # of its deliveries
 
 
 def newest(
     connection: sa.Connection, organization: int, where: Filter, *, before: int | None = None, limit: int = 20
 ) -> list[sa.Row[Any]]:
     """Rows below id `before`, newest first."""
-    query = sa.select(message).where(message.c.organization == organization)
+    query = _narrow(sa.select(message), organization, where)
     if before is not None:
         query = query.where(message.c.id < before)
+    return list(connection.execute(query.order_by(message.c.id.desc()).limit(limit)))
+
+
+def matching(connection: sa.Connection, organization: int, where: Filter, limit: int) -> list[int]:
+    """Ids of rows, oldest first."""
+    query = _narrow(sa.select(message.c.id), organization, where)
+    return list(connection.execute(query.order_by(message.c.id).limit(limit)).scalars())
+
+
+def _narrow(query: sa.Select[Any], organization: int, where: Filter) -> sa.Select[Any]:
+    query = query.where(message.c.organization == organization)
     if where.ids is not None:
         query = query.where(message.c.id.in_(where.ids))
     if where.endpoint is not None:
@@ -51,7 +63,38 @@ def newest(
         query = query.where(message.c.received_at >= where.since)
     if where.until is not None:
         query = query.where(message.c.received_at < where.until)
-    return list(connection.execute(query.order_by(message.c.id.desc()).limit(limit)))
+    return query if where.state is None else query.where(*_in_state(where.state))
+
+
+# constants in the text, and the index's own condition word by word, so that the partial index can be used
+_ENDED = {
+    "failed": "delivery.state > 1 AND delivery.state IN (2, 3)",
+    "skipped": "delivery.state > 1 AND delivery.state = 4",
+    "discarded": "delivery.state > 1 AND delivery.state = 5",
+}
+
+
+def _in_state(state: str) -> list[sa.ColumnElement[bool]]:
+    """Conditions on a message's deliveries. What failed is rare and has an index; the rest is looked up by range."""
+    if state in _ENDED:
+        return [message.c.id.in_(sa.select(delivery.c.message).where(sa.text(_ENDED[state])))]
+    mine = sa.and_(
+        delivery.c.id >= message.c.first_delivery, delivery.c.id < message.c.first_delivery + message.c.deliveries
+    )
+    delivering = message.c.disposition == int(Disposition.DELIVERING)
+
+    def some(condition: sa.ColumnElement[bool]) -> sa.Exists:
+        return sa.select(delivery.c.id).where(mine, condition).correlate(message).exists()
+
+    if state == "pending":
+        return [delivering, some(delivery.c.state == 0), ~some(delivery.c.state.in_((2, 3)))]
+    return [delivering, ~some(delivery.c.state != 1)]
+
+
+def uuids(connection: sa.Connection, ids: Sequence[int]) -> dict[int, str]:
+    """The UUIDs of rows."""
+    rows = connection.execute(sa.select(message.c.id, message.c.uuid).where(message.c.id.in_(ids)))
+    return {row.id: str(uuid.UUID(bytes=row.uuid)) for row in rows}
 
 
 def find(connection: sa.Connection, organization: int, identifier: uuid.UUID) -> sa.Row[Any] | None:

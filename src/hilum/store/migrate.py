@@ -16,15 +16,17 @@ from hilum.errors import StoreError
 from hilum.store.database import Database
 
 _LOCK = 7263_1001  # ours alone among the advisory locks of the database
+_SCRIPTS = Path(__file__).parent / "migrations"
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database, scripts: Path = _SCRIPTS) -> None:
     """Upgrade to the newest schema. Raises StoreError where the store was written by a newer Hilum."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))  # the parser's own escape
     script = ScriptDirectory.from_config(config)
     with database.writer.connect() as connection:
         if not database.embedded:
+            connection.exec_driver_sql("SET statement_timeout = 0")  # a long one, or waiting for another migrator
             connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK)))
         try:
             current = MigrationContext.configure(connection).get_current_revision()

@@ -185,13 +185,22 @@ class Store:
         while left:
             left = await self.write(_vacuum)
 
-    def subscribe(self, topic: str, callback: Callable[[], None]) -> None:
-        """Be told on the loop when someone signals `topic` (configuration, job)."""
+    def subscribe(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:
+        """Be told on the loop when someone signals `topic` (configuration, job). Call the result to end it."""
         self._subscribers.setdefault(topic, []).append(callback)
+
+        def unsubscribe() -> None:
+            left = self._subscribers.get(topic, [])
+            if callback in left:
+                left.remove(callback)
+            if not left:
+                self._subscribers.pop(topic, None)
+
+        return unsubscribe
 
     def signal(self, topic: str) -> None:
         """Tell the subscribers that rows of `topic` changed. Call it after the commit."""
-        for callback in self._subscribers.get(topic, ()):
+        for callback in tuple(self._subscribers.get(topic, ())):
             callback()
 
     def seal_hash(self, body: bytes) -> bytes:

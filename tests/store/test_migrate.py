@@ -1,0 +1,199 @@
+"""The schema: made by migrations, backed up before it changes, changed by one process at a time."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from hilum.errors import StoreError
+from hilum.store import migrate as module
+from hilum.store import schema
+from hilum.store.database import Database
+from hilum.store.migrate import migrate
+
+SCRIPTS = Path(module.__file__).parent / "migrations"
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.create_table("later", sa.Column("id", sa.Integer(), primary_key=True))
+    op.execute("INSERT INTO later VALUES (1)")
+    {then}
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database, as its owner."""
+    url = request.getfixturevalue("owner_url") if request.param == "postgresql" else None
+    made = Database(url, tmp_path)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Database]:
+    made = Database(None, tmp_path)
+    yield made
+    made.dispose()
+
+
+def later(folder: Path, then: str = "") -> Path:
+    """The migrations of a later Hilum, which has one more."""
+    scripts = folder / "100% later"  # a percent sign has a meaning in alembic's own files
+    shutil.copytree(SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    (scripts / "versions" / "v0002_later.py").write_text(SECOND.format(then=then))
+    return scripts
+
+
+def tables(database: Database) -> set[str]:
+    with database.writer.connect() as connection:
+        return set(sa.inspect(connection).get_table_names())
+
+
+def described(connection: sa.Connection) -> dict[str, object]:
+    """What a database says about its tables: columns in order, keys, constraints, indexes with their conditions."""
+    inspector = sa.inspect(connection)
+    return {
+        table: (
+            [(one["name"], str(one["type"]), one["nullable"], one["default"]) for one in inspector.get_columns(table)],
+            inspector.get_pk_constraint(table)["constrained_columns"],
+            sorted((one["constrained_columns"], one["referred_table"]) for one in inspector.get_foreign_keys(table)),
+            sorted(one["column_names"] for one in inspector.get_unique_constraints(table)),
+            sorted(
+                (str(one["name"]), one["column_names"], bool(one["unique"]), str(one.get("dialect_options")))
+                for one in inspector.get_indexes(table)
+            ),
+        )
+        for table in sorted(inspector.get_table_names())
+        if table != "alembic_version"
+    }
+
+
+def test_the_migrations_make_what_the_code_declares(database: Database) -> None:
+    migrate(database)
+    with database.writer.connect() as connection:
+        context = MigrationContext.configure(connection)
+        beside = {"search_key"}  # declared apart, since SQLite has none
+        found = [
+            change
+            for change in compare_metadata(context, schema.metadata)
+            if not (change[0] == "remove_table" and change[1].name in beside)
+        ]
+        assert found == []
+        migrated = described(connection)
+        connection.rollback()
+        with connection.begin():
+            for table in tables(database) - {"alembic_version"}:
+                connection.exec_driver_sql(f"DROP TABLE {table}{'' if database.embedded else ' CASCADE'}")
+            schema.metadata.create_all(connection)
+            if not database.embedded:
+                schema.search_key.create(connection)
+        assert described(connection) == migrated
+
+
+def test_the_first_rows_are_there(database: Database) -> None:
+    migrate(database)
+    with database.writer.connect() as connection:
+        shards = list(connection.execute(sa.select(schema.shard).order_by(schema.shard.c.id)))
+        assert [tuple(row) for row in shards] == [(number, 0, 0, 0) for number in range(64)]
+        assert [tuple(row) for row in connection.execute(sa.select(schema.setting))] == [("message_floor", "0")]
+        if not database.embedded:
+            first = [connection.exec_driver_sql("SELECT nextval('message_ids')").scalar_one() for _ in range(2)]
+            assert first == [1, 1001]
+
+
+def test_migrating_twice_changes_nothing(database: Database) -> None:
+    migrate(database)
+    before = tables(database)
+    migrate(database)
+    assert tables(database) == before
+    assert not list(database.folder.glob("*-before-*"))
+
+
+def test_a_store_of_a_newer_hilum_is_refused(database: Database) -> None:
+    migrate(database)
+    with database.writer.connect() as connection, connection.begin():
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match="schema 9999, which a newer Hilum made"):
+        migrate(database)
+    with database.writer.connect() as connection:
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == "9999"
+        if not database.embedded:  # the refused one holds no lock
+            held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            assert connection.exec_driver_sql(held).scalar_one() == 0
+
+
+def test_a_change_of_the_schema_keeps_the_rows(database: Database, tmp_path: Path) -> None:
+    migrate(database)
+    with database.writer.connect() as connection, connection.begin():
+        connection.execute(schema.setting.insert().values(name="kept", value="yes"))
+    migrate(database, later(tmp_path))
+    with database.writer.connect() as connection:
+        assert connection.exec_driver_sql("SELECT id FROM later").scalar_one() == 1
+        kept = connection.execute(sa.select(schema.setting.c.value).where(schema.setting.c.name == "kept"))
+        assert kept.scalar_one() == "yes"
+    with pytest.raises(StoreError, match="newer Hilum"):
+        migrate(database)
+
+
+def test_sqlite_is_backed_up_before_its_schema_changes(embedded: Database, tmp_path: Path) -> None:
+    migrate(embedded)
+    with embedded.writer.connect() as connection, connection.begin():
+        connection.execute(schema.setting.insert().values(name="kept", value="yes"))
+    migrate(embedded, later(tmp_path))
+    (copy,) = tmp_path.glob("hub-before-0001-*.db")
+    assert copy.stat().st_mode & 0o077 == 0, "others may not read it"
+    backup = sqlite3.connect(copy)
+    try:
+        assert backup.execute("SELECT value FROM setting WHERE name = 'kept'").fetchone() == ("yes",)
+        assert backup.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert backup.execute("SELECT count(*) FROM sqlite_master WHERE name = 'later'").fetchone() == (0,)
+    finally:
+        backup.close()
+
+
+def test_a_migration_that_fails_leaves_everything_as_it_was(database: Database, tmp_path: Path) -> None:
+    migrate(database)
+    before = tables(database)
+    scripts = later(tmp_path, then="op.execute('SELECT nonsense FROM nowhere')")
+    with pytest.raises(sa.exc.DBAPIError):
+        migrate(database, scripts)
+    assert tables(database) == before
+    migrate(database)  # it is still a store of this Hilum, and no lock is left
+
+
+def test_processes_that_start_at_once_migrate_one_after_the_other(owner_url: str, tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from hilum.store.database import Database; from hilum.store.migrate import migrate;"
+        "migrate(Database(sys.argv[1], pathlib.Path(sys.argv[2]))); print('migrated')"
+    )
+    database = Database(owner_url, tmp_path)
+    with database.writer.connect() as holder:  # nobody starts before all of them are waiting
+        holder.execute(sa.select(sa.func.pg_advisory_lock(module._LOCK)))
+        command = [sys.executable, "-c", code, owner_url, str(tmp_path)]
+        started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        mine = " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        while holder.exec_driver_sql(waiting + mine).scalar_one() < 2:
+            assert [one.poll() for one in started] == [None, None]
+            holder.rollback()
+        holder.execute(sa.select(sa.func.pg_advisory_unlock(module._LOCK)))
+    assert [one.communicate(timeout=60)[0] for one in started] == ["migrated\n", "migrated\n"]
+    assert [one.returncode for one in started] == [0, 0]
+    assert "message" in tables(database)
+    database.dispose()
