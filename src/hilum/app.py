@@ -7,22 +7,34 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hilum import telemetry
+from hilum.api import Server, Services, create_app
 from hilum.engine.runner import Runner
 from hilum.engine.supervisor import Supervisor
 from hilum.errors import ConfigError, FormatError
 from hilum.intake.identity import Identify
 from hilum.model.configuration import Integration
 from hilum.model.message import Message
+from hilum.model.status import Status
 from hilum.outbound.dialer import Dialer
 from hilum.sdk.registry import Registry, discover
 from hilum.security.keyring import Keyring
 from hilum.services.configuration import Configurations, load
+from hilum.services.health import Health
+from hilum.services.jobs import Jobs
+from hilum.services.lanes import Lanes
+from hilum.services.messages import Messages
+from hilum.services.metrics import Metrics
+from hilum.services.names import Names
+from hilum.services.replays import Replays
+from hilum.services.routes import Routes
+from hilum.services.sources import Sources
 from hilum.settings import Settings
 from hilum.store import Store, configuration
 from hilum.store.lock import FolderLock
 
 log = telemetry.logger("app")
 KEYS = "hub.key"
+SOCKET = "hub.sock"
 
 
 class Hub:
@@ -35,6 +47,10 @@ class Hub:
         self._lock = FolderLock(settings.data)
         self.supervisor: Supervisor | None = None
         self.runner: Runner | None = None
+        self.http: Server | None = None
+        self._local: Server | None = None
+        self._services: Services | None = None
+        self._running = False
 
     async def open(self) -> None:
         """Lock the folder, make keys at first start, open the store. Raises StoreLocked, ConfigError, StoreError."""
@@ -51,18 +67,23 @@ class Hub:
         self.configurations = Configurations(self.store, self.registry, self.settings.environ)
 
     async def run(self) -> None:
-        """Apply the configuration file, take up the lanes, listen."""
+        """Apply the configuration file, serve HTTP, take up the lanes, listen.
+
+        Raises OSError where an HTTP address is taken, before any message is.
+        """
         config = self.settings.config
         folder = None
         if config is not None:
             wanted, folder = load(config)
             await self.configurations.apply(wanted, folder, actor="local:serve", drain=True)
+        await self._serve()
         self.supervisor = Supervisor(
             self.store, self.registry, Dialer(self._roots(folder)), environ=self.settings.environ, folder=folder
         )
         await self.supervisor.start()
         self.runner = Runner(self.store, self.registry, self.supervisor)
         await self.runner.start()
+        self._running = True
 
     async def reload(self) -> None:
         """Read the file again; what is invalid changes nothing. Raises ConfigError, Conflict."""
@@ -73,6 +94,10 @@ class Hub:
 
     async def close(self) -> None:
         """Drain, then close. Safe to call after a failed start."""
+        self._running = False
+        await asyncio.gather(*(server.stop() for server in (self.http, self._local) if server is not None))
+        if self._services is not None:
+            await self._services.metrics.stop()
         if self.runner is not None:
             await self.runner.stop()
         if self.supervisor is not None:
@@ -80,6 +105,41 @@ class Hub:
         if hasattr(self, "store"):
             await self.store.close()
         self._lock.release()
+
+    def services(self) -> Services:
+        """The use cases on this hub's store; the same ones every time. Needs `open`, not `run`."""
+        if self._services is None:
+            store, names, status = self.store, Names(self.store), self._status
+            routes = Routes(store, self.registry)
+            jobs = Jobs(store, status)
+            messages = Messages(store, names, routes)
+            self._services = Services(
+                registry=self.registry,
+                names=names,
+                messages=messages,
+                replays=Replays(store, names, routes, messages),
+                lanes=Lanes(store, names, jobs, status),
+                sources=Sources(store, names, status),
+                jobs=jobs,
+                configurations=self.configurations,
+                reload=self.reload,
+                health=Health(store, names, status),
+                metrics=Metrics(store, names, status),
+            )
+        return self._services
+
+    def _status(self) -> Status | None:
+        """None while the engine does not run."""
+        return self.supervisor.status() if self.supervisor is not None and self._running else None
+
+    async def _serve(self) -> None:
+        services = self.services()
+        services.metrics.start()
+        self._local = Server(create_app(services, local=True), self.settings.data / SOCKET)
+        await self._local.start()
+        if self.settings.http is not None:
+            self.http = Server(create_app(services, local=False), self.settings.http)
+            await self.http.start()
 
     def _keys(self, path: Path) -> Keyring:
         if path.exists():

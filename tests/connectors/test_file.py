@@ -179,9 +179,7 @@ async def test_an_oversized_file_is_put_aside_and_not_silent(tmp_path: Path) -> 
     inbox = MemoryInbox()
     async with polling(tmp_path, inbox, max_bytes=10):
         await gone(drop(tmp_path, "large.hl7", b"x" * 100_000), drop(tmp_path, "small.hl7", b"x" * 10))
-        shutil.move(
-            tmp_path / "error" / "large.hl7", tmp_path / "large.hl7"
-        )  # as a crash before the move leaves it
+        shutil.move(tmp_path / "error" / "large.hl7", tmp_path / "large.hl7")  # as a crash before the move leaves it
         await gone(tmp_path / "large.hl7")
     assert inbox.bodies == [b"x" * 10]
     (rejected,) = [item for item in inbox.stored if item.reason]
@@ -284,9 +282,7 @@ async def test_a_folder_outside_the_allowed_roots_does_not_start(tmp_path: Path)
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a second file system")
 async def test_an_archive_on_another_file_system_does_not_start(tmp_path: Path) -> None:
     values = {"url": tmp_path.as_uri(), "archive": "/dev/shm"}
-    source = file.Source(
-        read(file.Config, values, ""), MemoryInbox(), DirectDialer(tmp_path, Path("/dev/shm"))
-    )
+    source = file.Source(read(file.Config, values, ""), MemoryInbox(), DirectDialer(tmp_path, Path("/dev/shm")))
     with pytest.raises(OSError, match="same file system"):
         await source.start()
 
@@ -365,9 +361,7 @@ async def test_a_link_of_that_name_is_not_followed(tmp_path: Path) -> None:
 )
 async def test_names_hold_safe_characters_only(tmp_path: Path, template: str, name: str) -> None:
     attributes = {"file_name": "../../a b.txt", "long": "y" * 500}
-    outcome = await destination(tmp_path, file_name=template).send(
-        Outbound("0192-id", ADT, attributes=attributes)
-    )
+    outcome = await destination(tmp_path, file_name=template).send(Outbound("0192-id", ADT, attributes=attributes))
     assert isinstance(outcome, Delivered)
     (found,) = names(tmp_path)
     assert found.startswith(f"_{name}" if name.startswith(".") else name)
@@ -392,9 +386,7 @@ async def test_a_name_that_is_too_long_is_permanent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("taken", [False, True])
-async def test_a_file_system_without_links(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
-) -> None:
+async def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 

@@ -64,6 +64,7 @@ def test_arithmetic_groups_from_the_left(evaluate: Any, source: str, result: int
         ("PID-6 == PID-6", True),
         ("PID-6 != PID-5.1", True),
         ("PID-20 == PID-21", True),
+        ("'f' == PID-8", True),
         ("PID-20 != 'F'", True),
         ("PID-20 < 'F'", False),
         ("PID-20 > 1", False),

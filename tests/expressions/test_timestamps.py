@@ -78,7 +78,7 @@ def test_every_timestamp_comes_back_as_it_was(text: str) -> None:
         stamp = parse_hl7(text)
     except ValueError:
         return
-    assert stamp.hl7() == text
+    assert stamp.hl7() == text.replace("-0000", "+0000")  # an offset of nothing has one sign
     if stamp.precision > Precision.HOUR:
         assert parse_iso(stamp.iso()) == stamp
 

@@ -61,9 +61,7 @@ def fault(text: str) -> ConfigError:
 
 def configuration(*endpoints: str, routes: str = "[]") -> Configuration:
     listed = ", ".join(endpoints)
-    text = (
-        f"version: 1\nintegrations: [{{name: a, protocol: hl7_v2, endpoints: [{listed}]}}]\nroutes: {routes}"
-    )
+    text = f"version: 1\nintegrations: [{{name: a, protocol: hl7_v2, endpoints: [{listed}]}}]\nroutes: {routes}"
     return document.load(text, "hub.yaml")
 
 
@@ -360,16 +358,12 @@ def test_names_are_checked_for_what_did_not_come_from_a_file() -> None:
 )
 def test_two_listeners_cannot_share_a_port(one: str, other: str, clash: bool) -> None:
     found = document.check(configuration(endpoint("x", "inbound", one), endpoint("y", "inbound", other)))
-    assert [line.startswith("integrations[0].endpoints[1].url: port clash") for line in found] == [
-        True
-    ] * clash
+    assert [line.startswith("integrations[0].endpoints[1].url: port clash") for line in found] == [True] * clash
 
 
 def test_a_sender_may_use_a_listeners_port() -> None:
     same = "mllp://127.0.0.1:2575"
-    assert (
-        document.check(configuration(endpoint("x", "inbound", same), endpoint("y", "outbound", same))) == []
-    )
+    assert document.check(configuration(endpoint("x", "inbound", same), endpoint("y", "outbound", same))) == []
 
 
 def test_two_sources_cannot_take_the_same_files() -> None:
@@ -381,14 +375,11 @@ def test_two_sources_cannot_take_the_same_files() -> None:
         )
     )
     assert found == [
-        "integrations[0].endpoints[1].url: "
-        "folder clash with integrations[0].endpoints[0]: both take the same files"
+        "integrations[0].endpoints[1].url: folder clash with integrations[0].endpoints[0]: both take the same files"
     ]
 
 
-@pytest.mark.parametrize(
-    "url", ["lab:2575", "mllp://lab:99999", "mllp://", "file:relative", "http://[::1", "x"]
-)
+@pytest.mark.parametrize("url", ["lab:2575", "mllp://lab:99999", "mllp://", "file:relative", "http://[::1", "x"])
 def test_a_url_that_leads_nowhere_is_named(url: str) -> None:
     found = document.check(configuration(endpoint("x", "inbound", url)))
     assert len(found) == 1

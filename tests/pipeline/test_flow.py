@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hilum.model.configuration import Endpoint, Route
 from hilum.model.message import Disposition
-from hilum.pipeline import Output, Pipeline, Routed
+from hilum.pipeline import Output, Pipeline, Routed, compile_route
+from hilum.sdk.config import Config
+from hilum.sdk.contracts import Step, Work
+from hilum.sdk.registry import Registry
 
 ADT = b"MSH|^~\\&|HIS||LAB||20240701||ADT^A01|7|P|2.5\rPID|1||4711^^^MRN||Doe^Jane\r"
 ORU = b"MSH|^~\\&|HIS||LAB||20240701||ORU^R01|8|P|2.5\rPID|1||4711\rOBR|1\rOBX|1||A\rOBR|2\rOBX|1||B\r"
@@ -200,6 +205,25 @@ def test_examples_of_all_steps(compiled: Any) -> None:
     right = {"input": ADT.decode(), "expected": {"MSH-5": "X"}}
     step = {"map": {"set": {"MSH-5": "X"}, "examples": [right, wrong]}}
     assert compiled([FILTER, step]).examples() == ["steps[1].map.examples[1]: MSH-5 is 'X', not 'Y'"]
+
+
+def test_a_plugins_step_may_give_another_work(registry: Registry) -> None:
+    class Answer(Step[Any]):
+        """Gives a message of its own."""
+
+        Config = Config
+
+        def run(self, work: Work) -> Work:
+            return Work(b"ANSWER", "bytes")
+
+    pipeline = compile_route(
+        Route.model_validate({"name": "r", "from": "hub/in", "steps": [{"answer": {}}], "to": ["lab/out"]}),
+        registry=dataclasses.replace(registry, steps={**registry.steps, "answer": Answer}),
+        source=Endpoint(name="in", direction="inbound", url="mllp://127.0.0.1:1"),
+        source_format="hl7v2",
+        destinations={"lab/out": Endpoint(name="out", direction="outbound", url="mllp://127.0.0.1:2")},
+    )
+    assert pipeline.run(ADT).outputs == (Output("lab/out", b"ANSWER"),)
 
 
 STEPS = st.sampled_from(

@@ -193,10 +193,14 @@ def test_removing_the_repetition_whose_turn_it_is(mapped: Any) -> None:
     assert message.raw("PID-3") == b"0815^^^NHS"
 
 
-def test_a_loop_is_bounded(make: Any) -> None:
-    work = Work(b"MSH|^~\\&\r" + b"OBX|1\r" * 10_001)
-    with pytest.raises(StepError, match="more than 10,000"):
-        make(Map, {"each": [{"in": "OBX[*]", "do": {"set": {"OBX-2": "NM"}}}]}).run(work)
+@pytest.mark.parametrize(
+    ("rules", "most"), [({"set": {"OBX-2": "NM"}}, 10_000), ({"remove": ["OBX-1"]}, 1_000)], ids=["sets", "removes"]
+)
+def test_a_loop_is_bounded(make: Any, rules: dict[str, Any], most: int) -> None:
+    step = make(Map, {"each": [{"in": "OBX[*]", "do": rules}]})
+    step.run(Work(b"MSH|^~\\&\r" + b"OBX|1\r" * most))
+    with pytest.raises(StepError, match=f"more than {most:,} of OBX"):
+        step.run(Work(b"MSH|^~\\&\r" + b"OBX|1\r" * (most + 1)))
 
 
 @pytest.mark.parametrize(

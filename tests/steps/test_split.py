@@ -61,6 +61,14 @@ def test_every_result_keeps_its_own_order() -> None:
     ]  # fmt: skip
 
 
+def test_an_order_without_obr_has_its_results_too() -> None:
+    assert parts("OBX", "PID|1", "ORC|1", "RXE|1", "OBX|1", "OBX|2", "ORC|2", "OBX|3") == [
+        ["PID|1", "ORC|1", "RXE|1", "OBX|1"],
+        ["PID|1", "ORC|1", "RXE|1", "OBX|2"],
+        ["PID|1", "ORC|2", "OBX|3"],
+    ]
+
+
 def test_other_segments_begin_parts() -> None:
     assert parts("PID", "PID|1", "OBR|1", "PID|2", "ORC|2", "OBR|2") == [
         ["PID|1", "OBR|1"],
@@ -121,7 +129,9 @@ def test_every_segment_is_in_a_part_and_under_what_preceded_it(names: list[str],
         assert [line for line in part if line.startswith("PID")] == patients[-1:]
         if by == "OBX":
             since = earlier[earlier.index(patients[-1]) :] if patients else earlier
-            orders = [line for line in since if line.startswith(("ORC", "OBR"))]
+            orders = [line for line in since if line.startswith(("ORC", "OBR", "OBX"))]
+            while orders and orders[-1].startswith("OBX"):
+                orders.pop()
             last = orders[-2:] if [order[:3] for order in orders[-2:]] == ["ORC", "OBR"] else orders[-1:]
             assert [line for line in part[:begin] if line.startswith(("ORC", "OBR"))] == last
 
@@ -151,6 +161,12 @@ def test_line_ends_stay(make: Any) -> None:
 def test_a_batch_without_messages(make: Any, body: bytes) -> None:
     with pytest.raises((StepError, FormatError)):
         make(Split, {"by": "batch"}).run(Work(body))
+
+
+def test_a_control_id_that_the_message_cannot_write(make: Any) -> None:
+    work = Work(b"MSH|-~|||||||7\rOBX|1\rOBX|2\r")  # a component separator that would need an escape
+    with pytest.raises(StepError, match="MSH-10"):
+        make(Split, {"by": "OBX"}).run(work)
 
 
 def test_parts_are_bounded(make: Any) -> None:

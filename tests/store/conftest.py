@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from hilum import clock
+from hilum.errors import StoreError
 from hilum.model.delivery import Pending
 from hilum.model.message import Disposition, Message, NewMessage
 from hilum.security.keyring import Keyring
@@ -120,13 +122,13 @@ async def open_store(tmp_path: Path, keyring: Keyring, anyio_backend: object) ->
 
     yield open
     for store in opened:
-        if not store.writer.closing:
+        with contextlib.suppress(StoreError):  # the test has closed it already
             await store.close()
 
 
 @pytest.fixture
-async def store(open_store: Open, url: str | None) -> Store:
-    """An open store, on one database after the other."""
+async def store(url: str | None, open_store: Open) -> Store:
+    """An open store, on one database after the other. (`url` is asked for first, so that it goes last.)"""
     return await open_store(url=url)
 
 

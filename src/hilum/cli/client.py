@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import httpx
 
 from hilum.errors import ConfigError, Conflict, HilumError, HubUnreachable, NotFound, StoreLocked
+from hilum.settings import Settings
 
 SOCKET = "hub.sock"
 PREFIX = "/api/v1"
@@ -44,7 +45,7 @@ class Client:
         try:
             response = await self._http.request(method, PREFIX + path, **options)
         except httpx.HTTPError as error:
-            raise HubUnreachable(f"the hub stopped answering: {error or type(error).__name__}") from None
+            raise HubUnreachable(f"the hub stopped answering ({type(error).__name__})") from None
         if response.is_error:
             raise _error(response)
         return response
@@ -63,9 +64,8 @@ def ask(data: Path, question: Callable[[Client], Awaitable[T]]) -> T:
 @contextlib.asynccontextmanager
 async def connect(data: Path) -> AsyncIterator[Client]:
     """A client of the hub in `data`. Raises HubUnreachable saying what to do."""
-    socket = data / SOCKET
-    if await _answers(socket):
-        async with _http(httpx.AsyncHTTPTransport(uds=str(socket))) as http:
+    if await answers(data):
+        async with _http(httpx.AsyncHTTPTransport(uds=str(data / SOCKET))) as http:
             yield Client(http, running=True)
         return
     async with _opened(data) as transport, _http(transport) as http:
@@ -74,13 +74,12 @@ async def connect(data: Path) -> AsyncIterator[Client]:
 
 @contextlib.asynccontextmanager
 async def _opened(data: Path) -> AsyncIterator[httpx.ASGITransport]:
-    from hilum.api import create_app  # loaded only where no hub answers: it takes a second
-    from hilum.app import Hub
-    from hilum.settings import Settings
-
     settings = Settings.read(data=data)
     if settings.database is None and not (data / "hub.db").exists():
         raise HubUnreachable(f"no hub in {data}; start one with: hilum serve --config hub.yaml --data {data}")
+    from hilum.api import create_app  # loaded only where no hub answers: it takes a second
+    from hilum.app import Hub
+
     hub = Hub(settings)
     try:
         await hub.open()
@@ -98,10 +97,10 @@ def _http(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://hub", timeout=httpx.Timeout(600, connect=5))
 
 
-async def _answers(socket: Path) -> bool:
-    """Whether someone listens on the socket; a file that a dead hub left does not count."""
+async def answers(data: Path) -> bool:
+    """Whether a running hub listens on the folder's socket; a file that a dead one left does not count."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_unix_connection(str(socket)), 5)
+        _, writer = await asyncio.wait_for(asyncio.open_unix_connection(str(data / SOCKET)), 5)
     except (OSError, TimeoutError):
         return False
     writer.close()

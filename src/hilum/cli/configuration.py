@@ -19,7 +19,9 @@ SIGNS = {"create": "+", "change": "~", "remove": "-"}
 
 
 def check(config: Config, as_json: Json = False) -> None:
-    """Validate a configuration, compile its routes, run the examples of its steps. Needs no hub, dials nothing.
+    """Check a configuration file.
+
+    It is validated, its routes are compiled, the examples of their steps are run. Needs no hub, dials nothing.
 
     Examples:
 
@@ -88,9 +90,10 @@ def apply(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the configuration so, all or nothing. A running hub takes it up at once; nothing is dialled.
+    """Make the configuration so, all or nothing.
 
-    A removed endpoint for which deliveries wait is refused unless you say what becomes of them.
+    A running hub takes it up at once; nothing is dialled. A removed endpoint for which deliveries wait is refused
+    unless you say what becomes of them.
 
     Examples:
 
@@ -116,7 +119,9 @@ def release(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Hand what a file manages over to the API: files no longer change or remove it.
+    """Hand what a file manages over to the API.
+
+    Files no longer change or remove it.
 
     Example:
 

@@ -17,7 +17,9 @@ def connectors(
     name: Annotated[str | None, typer.Argument(help="One connector, with all that it can be told.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the connectors of this installation, or the keys of one. Needs no hub.
+    """List the connectors, or the keys of one.
+
+    Needs no hub.
 
     Examples:
 
@@ -48,7 +50,7 @@ def new_connector(
     name: Annotated[str, typer.Argument(help="Its URL scheme and module name, such as fhirwire.")],
     folder: Annotated[Path, typer.Option(help="Where to write; in a checkout of Hilum its top.")] = Path(),
 ) -> None:
-    """Write a connector that works and its test file, to be changed into yours.
+    """Write a connector that works, and its test file, to be changed into yours.
 
     Example:
 

@@ -18,7 +18,9 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def lanes(context: typer.Context, data: Data = DATA, as_json: Json = False) -> None:
-    """Show every destination: its state, what waits, and why. `retry` and `skip` get a stuck one going.
+    """Show how deliveries stand; get stuck ones going.
+
+    For every destination: its state, what waits, and why. `retry` and `skip` act on one.
 
     Examples:
 
@@ -29,6 +31,7 @@ def lanes(context: typer.Context, data: Data = DATA, as_json: Json = False) -> N
         hilum lanes skip lab/out --reason "the patient was merged"
     """
     if context.invoked_subcommand is not None:
+        context.default_map = {context.invoked_subcommand: {"data": data}}
         return
     items = ask(data, lambda client: client.get("/lanes"))["items"]
     if as_json:
@@ -86,7 +89,9 @@ async def _head(client: Client, lane: str) -> int:
     stuck = next((one.get("stuck") or [] for one in items if one["reference"] == lane), [])
     if len(stuck) != 1:
         raise Conflict(
-            f"{lane} has {len(stuck)} stuck lanes; say which with --delivery" if stuck else f"nothing is stuck at {lane}"
+            f"{lane} has {len(stuck)} stuck lanes; say which with --delivery"
+            if stuck
+            else f"nothing is stuck at {lane}"
         )
     number: int = stuck[0]["delivery"]
     return number

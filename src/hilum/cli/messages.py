@@ -64,7 +64,9 @@ def search(
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
-    """Find messages by patient, by control id, or by a search key that the endpoint's configuration names.
+    """Find messages by patient, control id or another key.
+
+    Keys are what an endpoint's `search:` names; HL7 v2 has patient by default.
 
     Examples:
 
@@ -75,9 +77,7 @@ def search(
         hilum messages search --key order --value A-100
     """
     name, wanted = search_key(patient, control, key, value, needed=True)
-    found = ask(
-        data, lambda client: client.get("/messages/search", key=name, value=wanted, before=before, limit=limit)
-    )
+    found = ask(data, lambda client: client.get("/messages/search", key=name, value=wanted, before=before, limit=limit))
     if as_json:
         output.show_json(found)
         return
@@ -93,7 +93,7 @@ def show(
     sent: Annotated[int | None, typer.Option(min=1, metavar="N", help="What went out with delivery N.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a message as a readable tree, with its deliveries and their attempts.
+    """Show a message as a tree, and what became of it.
 
     Examples:
 
@@ -105,7 +105,7 @@ def show(
     """
     if steps:
         trace = ask(data, lambda client: client.get(f"/messages/{id}/steps"))
-        output.show_json(trace) if as_json else _show_steps(trace)
+        output.show_json(trace) if as_json else _show_steps(trace["items"])
         return
 
     async def body(client: Client) -> bytes:
@@ -134,11 +134,10 @@ _NOTHING = "No message yet. Send one: hilum send FILE --to mllp://127.0.0.1:2575
 def filters(
     endpoint: str | None, state: str | None, type: str | None, since: str | None, until: str | None
 ) -> dict[str, Any]:
-    """What messages are asked for, as the API takes it: `failed` is a state of deliveries, the others dispositions."""
-    failed = state in ("failed", "delivered", "pending")
+    """What messages are asked for, as the API takes it."""
     return {
-        "endpoint": endpoint, "state": state if failed else None, "disposition": None if failed else state,
-        "type": type, "since": output.since(since), "until": output.since(until),
+        "endpoint": endpoint, "state": state, "type": type,
+        "since": output.since(since), "until": output.since(until),
     }  # fmt: skip
 
 
@@ -161,12 +160,12 @@ def _show_list(found: dict[str, Any], nothing: str) -> None:
     if not items:
         output.out.print(nothing, soft_wrap=True)
         return
-    shown = output.table("received (UTC)", "id", "from", "type", "control id", "state", "ack", whole=("id",))
+    shown = output.table("received (UTC)", "id", "from", "type", "control id", "state",
+                         whole=("received (UTC)", "id", "type", "state"))  # fmt: skip
     for one in items:
         shown.add_row(
-            output.moment(one["received_at"])[5:], one["id"], output.plain(one["endpoint"]), output.plain(one["type"]),
-            output.plain(one["control_id"]), output.state(one.get("state") or one["disposition"]),
-            output.state(one["ack"] or ""),
+            output.moment(one["received_at"])[5:], one["id"], output.plain(one["endpoint"]), output.kind(one["type"]),
+            output.plain(one["control_id"]), output.state(one["state"]),
         )  # fmt: skip
     output.out.print(shown)
     if found.get("next"):
@@ -177,10 +176,9 @@ def _show_head(detail: dict[str, Any]) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column(overflow="fold")
-    rows = [
+    rows: list[tuple[str, str | Text]] = [
         ("received", f"{output.moment(detail['received_at'])} UTC from {output.plain(detail['endpoint'])}"),
-        ("state", Text.assemble(output.state(detail.get("state") or ""), "  ", (output.plain(detail["disposition"]), "dim"))
-                  if detail.get("state") != detail["disposition"] else output.state(detail["disposition"])),
+        ("state", output.state(detail["state"])),
         ("answered", output.state(detail["ack"]) if detail["ack"] else "nothing"),
         ("routes", ", ".join(output.plain(one) for one in detail.get("routes") or []) or "none"),
         ("note", output.plain(detail.get("note"))),
@@ -190,7 +188,7 @@ def _show_head(detail: dict[str, Any]) -> None:
     for name, value in rows:
         if value:
             grid.add_row(name, value)
-    title = " ".join(filter(None, (output.plain(detail["type"]), output.plain(detail["control_id"]))))
+    title = " ".join(filter(None, (output.kind(detail["type"]), output.plain(detail["control_id"]))))
     output.out.print(Panel(grid, title=title or "message", subtitle=detail["id"], border_style="cyan", expand=False))
 
 
@@ -222,12 +220,15 @@ def _show_body(content: bytes) -> None:
     output.out.print(tree)
 
 
-def _show_steps(trace: Any) -> None:
-    runs = trace["items"] if isinstance(trace, dict) else trace
+def _show_steps(runs: list[dict[str, Any]]) -> None:
     if not runs:
         output.out.print("It took no route.")
     for run in runs:
         output.out.print(Text(output.plain(run["route"]), "bold cyan"))
+        if run["problem"]:
+            output.out.print(Text(f"  cannot be run any more: {output.plain(run['problem'])}", "red"), soft_wrap=True)
+        elif not run["repeatable"]:
+            output.hint("  it has steps that may have done otherwise then, such as a script")
         for step in run["steps"]:
             given, made = step["given"], step["made"]
             head = Text.assemble("  ", (output.plain(step["place"]), "bold"), "  ", output.plain(step["result"]))

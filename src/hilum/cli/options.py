@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,11 +15,11 @@ Config = Annotated[Path, typer.Argument(help="A YAML file, or a folder of them."
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")]
 
 EndpointFilter = Annotated[str | None, typer.Option("--endpoint", help="Received by, such as adt-feed/in.")]
+State = Literal[
+    "pending", "delivered", "failed", "skipped", "discarded", "received", "filtered", "unrouted", "error", "review"
+]
 StateFilter = Annotated[
-    str | None,
-    typer.Option(
-        "--state", help="delivering, filtered, unrouted, error, review, received; failed: a delivery did not succeed."
-    ),
+    State | None, typer.Option("--state", help="Where it stands; failed: a delivery of it did not succeed.")
 ]
 TypeFilter = Annotated[str | None, typer.Option("--type", help="Message type, such as ADT^A01.")]
 SinceFilter = Annotated[str | None, typer.Option("--since", help="15m, 2h, 3d ago, or an ISO time (UTC).")]

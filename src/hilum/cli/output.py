@@ -65,11 +65,16 @@ def state(word: str) -> Text:
 
 def table(*columns: str, right: tuple[str, ...] = (), whole: tuple[str, ...] = ()) -> Table:
     """A table with these headings; numbers in `right`, what must never be cut in `whole`."""
-    made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", no_wrap=column in whole or None,
+        made.add_column(column, justify="right" if column in right else "left", no_wrap=column in whole,
                         overflow="fold")  # fmt: skip
     return made
+
+
+def kind(type: str) -> str:
+    """ADT^A01 of ADT^A01^ADT_A01: the structure follows from the rest."""
+    return plain("^".join(type.split("^")[:2]))
 
 
 def moment(stamp: str | None) -> str:

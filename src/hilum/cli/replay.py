@@ -38,9 +38,9 @@ def replay(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Send a stored message, or all that match, through the current routes of its endpoint again.
+    """Send stored messages through today's routes again.
 
-    Each becomes a new message that points to the original; the original stays as it is.
+    One by its id, or all that match. Each becomes a new message that points to the original, which stays as it is.
 
     Examples:
 
@@ -62,7 +62,9 @@ def replay(
         output.show_json(found) if as_json else output.out.print(f"Replayed as {found['id']}")
         return
     if edit or not query:
-        raise typer.BadParameter("--edit needs an id" if edit else "say which: an id, or a filter such as --state failed")
+        raise typer.BadParameter(
+            "--edit needs an id" if edit else "say which: an id, or a filter such as --state failed"
+        )
     if not reason:
         raise typer.BadParameter("replaying many needs a reason", param_hint="--reason")
     found = ask(data, lambda client: _many(client, query, reason, limit, asked=yes))
@@ -86,7 +88,7 @@ async def _many(client: Client, query: dict[str, Any], reason: str, limit: int, 
         found = await client.get(path, **query, limit=min(limit, 100))
         count = len(found["items"])
         if not count:
-            return {"replayed": 0, "ids": []}
+            return {"replayed": 0, "ids": [], "purged": 0, "more": False}
         if not sys.stdin.isatty():
             raise Conflict("this sends many messages; say --yes where nobody can be asked")
         more = f"{count} or more" if found.get("next") else str(count)
@@ -121,10 +123,14 @@ def _edit(body: bytes) -> bytes:
 
 def _show(found: dict[str, Any], limit: int) -> None:
     count = found["replayed"]
-    if not count:
+    if not count and not found["purged"]:
         output.out.print("No message is like that; nothing was sent.")
         return
-    output.out.print(f"{count} replayed." + (" That was the limit; there may be more." if count == limit else ""))
+    output.out.print(f"{count} replayed.")
+    if found["more"]:
+        output.out.print(f"{limit} was the limit, and more match.")
+    if found["purged"]:
+        output.out.print(f"{found['purged']} could not be sent: retention removed their bodies.")
     for one in found["ids"][:5]:
         output.out.print(f"  {one}")
     if count > 5:

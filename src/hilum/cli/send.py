@@ -52,7 +52,9 @@ def send(
     server_name: Annotated[str | None, typer.Option(help="The name that the certificate must carry.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Send HL7 messages over MLLP, waiting for each acknowledgement. Exit code 1 if one is not positive.
+    """Send HL7 messages over MLLP.
+
+    Each waits for its acknowledgement. Exit code 1 if one is not positive.
 
     Examples:
 

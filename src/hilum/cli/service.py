@@ -101,12 +101,13 @@ def install(
 
 def render(config: Path, data: Path, user: str, http: str) -> str:
     """The unit's text. Raises ConfigError where a path cannot stand in it."""
-    command = shutil.which("hilum") or str(Path(sys.argv[0]).resolve())
-    values = {"command": command, "config": str(config.resolve()), "data": str(data.resolve()), "user": user, "http": http}
+    beside = Path(sys.executable).parent / "hilum"
+    command = str(beside) if beside.exists() else shutil.which("hilum") or f"{sys.executable} -m hilum"
+    values = {"config": str(config.resolve()), "data": str(data.resolve()), "user": user, "http": http}
     for value in values.values():
         if any(one.isspace() or one in "%$\"'\\" for one in value):
             raise ConfigError(f"{value!r} cannot stand in a unit: it has spaces or special characters")
-    return string.Template(UNIT).substitute(values)
+    return string.Template(UNIT).substitute(values, command=command)
 
 
 def _make_user(user: str, home: Path) -> None:

@@ -14,7 +14,9 @@ from hilum.cli.options import DATA, Data, Json
 
 
 def status(data: Data = DATA, as_json: Json = False) -> None:
-    """Show whether the hub runs, its inbound endpoints and its destinations. Exit code 1 if something is not well.
+    """Show whether all is well: the hub, its inbound endpoints, its destinations.
+
+    Exit code 1 if something is not.
 
     Examples:
 

@@ -14,7 +14,7 @@ from hilum.formats.hl7v2.escape import read_text
 from hilum.formats.hl7v2.path import HEADERS
 
 LONGEST = 400  # characters of a value that are shown
-NAME = 32  # columns of a name
+VALUE = 48  # the column where values begin
 
 
 def message_tree(body: bytes) -> Tree:
@@ -25,7 +25,7 @@ def message_tree(body: bytes) -> Tree:
 def differences(before: bytes, after: bytes) -> Iterator[tuple[str, str, str]]:
     """What changed between two messages: path, old text, new text. Raises FormatError."""
     old, new = _fields(Message.parse(before)), _fields(Message.parse(after))
-    for path in dict.fromkeys([*old, *new]):
+    for path in dict.fromkeys([*new, *old]):
         if old.get(path) != new.get(path):
             yield from _narrow(path, old.get(path), new.get(path))
 
@@ -73,7 +73,7 @@ class _Printer:
         if len(parts) == 1 and (len(marks) < 2 or not marks[1] or marks[1] not in raw):
             self._leaf(node, path, definition, read_text(raw, self._marks, self._codec))
             return
-        branch = node.add(self._line(path, definition)) if len(parts) > 1 else node
+        branch = node.add(self._line(path, definition, alone=True)) if len(parts) > 1 else node
         components = self._known.components(datatype)
         for number, part in enumerate(parts, start=1):
             if part:
@@ -94,9 +94,12 @@ class _Printer:
             line.append(f"  {meaning}", "dim italic")
         node.add(line)
 
-    def _line(self, path: str, definition: FieldDefinition | None) -> Text:
+    def _line(self, path: str, definition: FieldDefinition | None, *, alone: bool = False) -> Text:
+        """Path and name, up to the column of values; `alone`: no value follows."""
         name = definition.name if definition else ""
-        return Text.assemble((f"{path:<10} ", "cyan"), (f"{name:<{NAME}} ", "dim"), overflow="fold")
+        depth = 1 + ("." in path) + (path.count(".") > 1)  # each level is moved in by four columns
+        width = 0 if alone else VALUE - 4 * depth - max(len(path), 10)
+        return Text.assemble((f"{path:<10} ", "cyan"), (f"{name:<{width}}" + " " * (not alone), "dim"), overflow="fold")
 
 
 def _fields(message: Message) -> dict[str, str]:

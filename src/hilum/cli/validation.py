@@ -21,7 +21,9 @@ def check_message(
     profile: Annotated[Path | None, typer.Option(help="A site's profile in YAML.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Validate HL7 v2 messages against their version of the standard. Exit code 1 if there are errors.
+    """Validate HL7 v2 messages against the standard.
+
+    Exit code 1 if there are errors.
 
     Examples:
 

@@ -14,6 +14,7 @@ import hmac
 import http.cookiejar
 import ipaddress
 import json
+import os
 import re
 import socket
 import ssl
@@ -73,7 +74,9 @@ class Config(config.Config):
     allow: list[str] = Field([], max_length=1_000, description="In: networks that may connect, as CIDR; none: all may.")
     max_bytes: int = Field(16 << 20, ge=1, le=1 << 30, description="In: the largest body; others are answered 413.")
     max_connections: int = Field(200, ge=1, le=10_000, description="In: connections at a time.")
-    idle: int = Field(60_000, ge=100, le=3_600_000, description="In: milliseconds that an idle connection is kept.")
+    idle_timeout: int = Field(
+        60_000, ge=100, le=3_600_000, description="In: milliseconds that an idle connection is kept."
+    )
 
     @field_validator("url")
     @classmethod
@@ -132,7 +135,7 @@ class Source(contracts.Source[Config]):
         limits = Limits(
             config.max_bytes,
             config.max_connections,
-            config.idle / 1000,
+            config.idle_timeout / 1000,
             config.timeout / 1000,
             tuple(config.allow),
         )
@@ -333,11 +336,15 @@ def _ack(body: bytes, receipt: Receipt) -> bytes | None:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong at the partner's end, in a few words."""
+    """What went wrong at the partner's end, in a few words: the cause at the bottom of httpx's chain."""
+    if isinstance(error, httpx.HTTPError):
+        while deeper := error.__cause__ or error.__context__:
+            error = deeper
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate: {error.verify_message}"
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return text[:200]
+    if isinstance(error, OSError) and error.errno and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)
+    return (str(error) or type(error).__name__)[:200]
 
 
 def _advice(error: BaseException) -> str:
@@ -354,4 +361,4 @@ def _advice(error: BaseException) -> str:
     return "See whether the partner runs and listens on this port."
 
 
-connector = Connector(("http", "https"), Config, Source, Destination, Probe, format="hl7v2")
+connector = Connector(("http", "https"), Config, Source, Destination, Probe, format="hl7v2", plain=("http",))

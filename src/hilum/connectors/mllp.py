@@ -11,8 +11,7 @@ import contextlib
 import ipaddress
 import socket
 from collections import deque
-from functools import lru_cache, partial
-from typing import Literal, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -20,6 +19,7 @@ from pydantic import Field, field_validator
 from hilum import clock, telemetry
 from hilum.errors import FormatError, Refused
 from hilum.formats import hl7v2, mllp
+from hilum.sdk.acknowledge import Acknowledgement, acknowledge
 from hilum.sdk.config import Config as SdkConfig
 from hilum.sdk.contracts import Connector, Destination, Dialer, Inbox, Outbound, Probe, ProbeResult, Receipt, Source
 from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
@@ -28,16 +28,6 @@ from hilum.sdk.tls import Tls
 log = telemetry.logger("mllp")
 _UNANSWERED = 256  # frames of one connection that wait for their answer before it is read on
 _CONNECT = 10.0
-
-
-class Acknowledgement(SdkConfig):
-    """How a listener answers."""
-
-    mode: Literal["auto", "original", "enhanced"] = Field(
-        "auto", description="auto: enhanced where a message asks for it in MSH-15 or MSH-16, else original."
-    )
-    when: Literal["stored", "delivered"] = Field("stored", description="Answer after the commit, or after delivery.")
-    timeout: int = Field(20_000, ge=100, le=300_000, description="Milliseconds to wait for delivery, then AE.")
 
 
 class Config(SdkConfig):
@@ -88,13 +78,14 @@ class MllpSource(Source[Config]):
     def __init__(self, config: Config, inbox: Inbox, dialer: Dialer) -> None:
         super().__init__(config, inbox, dialer)
         self.connections: set[Listening] = set()
-        self.paused = False
+        self.paused = self.stopping = False
         self.networks = [ipaddress.ip_network(one) for one in config.allow]
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         tls = self.config.tls.listener() if self.config.secure else None
+        self.stopping = False
         self._server = await asyncio.get_running_loop().create_server(
             lambda: Listening(self), self.config.host, self.config.port, ssl=tls, reuse_address=True, backlog=1024
         )
@@ -109,14 +100,14 @@ class MllpSource(Source[Config]):
         return found
 
     async def stop(self) -> None:
+        self.stopping = True
         if self._sweep is not None:
             self._sweep.cancel()
         if self._server is not None:
             self._server.close()
         for connection in list(self.connections):
             connection.finish()
-        waits = [connection.closed for connection in self.connections]
-        if waits:
+        if waits := [connection.closed for connection in self.connections]:
             await asyncio.wait(waits, timeout=30)
         for connection in list(self.connections):
             connection.abort()
@@ -137,6 +128,8 @@ class MllpSource(Source[Config]):
 
     def admits(self, peer: str) -> str | None:
         """None, or why a peer may not connect."""
+        if self.stopping:
+            return "the listener stops"
         if len(self.connections) >= self.config.max_connections:
             return f"{self.config.max_connections} connections are open already"
         if self.networks and not any(ipaddress.ip_address(peer) in one for one in self.networks):
@@ -147,8 +140,11 @@ class MllpSource(Source[Config]):
         limit = self.config.idle_timeout / 1000
         while True:
             await asyncio.sleep(min(limit, 5.0) / 2)
+            now = clock.monotonic()
             for connection in list(self.connections):
-                if clock.monotonic() - connection.heard_at > limit and not connection.waiting:
+                if connection.waiting or connection.held:
+                    connection.heard_at = now  # it is our turn to speak, or to read
+                elif now - connection.heard_at > limit:
                     log.info("idle connection closed", peer=connection.peer)
                     connection.finish()
 
@@ -161,7 +157,7 @@ class Listening(asyncio.Protocol):
         self._decoder = mllp.Decoder(source.config.max_bytes)
         self._transport: asyncio.Transport | None = None
         self.waiting: deque[tuple[bytes, asyncio.Future[Receipt]]] = deque()
-        self._ending = self._held = False
+        self._ending = self._choked = self.held = False
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.heard_at = clock.monotonic()
         self.peer = ""
@@ -211,12 +207,20 @@ class Listening(asyncio.Protocol):
 
     def steer(self) -> None:
         """Read on, or hold the socket."""
-        hold = self._source.paused or len(self.waiting) > _UNANSWERED or self._ending
-        if self._transport is None or hold == self._held:
+        hold = self._source.paused or len(self.waiting) > _UNANSWERED or self._choked or self._ending
+        if self._transport is None or hold == self.held:
             return
-        self._held = hold
+        self.held = hold
         with contextlib.suppress(RuntimeError):  # it is closing
             (self._transport.pause_reading if hold else self._transport.resume_reading)()
+
+    def pause_writing(self) -> None:
+        self._choked = True  # a peer that does not read its answers is not read from
+        self.steer()
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        self.steer()
 
     def finish(self) -> None:
         """Take nothing more; close once everything taken is answered."""
@@ -233,64 +237,20 @@ class Listening(asyncio.Protocol):
         waiting = self.waiting
         while waiting and waiting[0][1].done():
             body, future = waiting.popleft()
-            if self._transport is None or future.cancelled():
+            if future.cancelled():
                 continue
             error = future.exception()
-            answers = _answers(self._source.config.ack, body, None if error else future.result())
+            if self._transport is None:
+                continue
+            answers = acknowledge(self._source.config.ack, body, None if error else future.result())
             if answers:
                 self._transport.write(b"".join(map(mllp.frame, answers)))
             if error:
                 log.error("a message could not be stored", peer=self.peer, reason=str(error))
-        if self._held:
+        if self.held:
             self.steer()
         if self._ending and not waiting and self._transport is not None:
             self._transport.close()
-
-
-def _answers(ack: Acknowledgement, body: bytes, receipt: Receipt | None) -> list[bytes]:
-    """The acknowledgements of one message; `receipt` None: it could not be stored."""
-    try:
-        message = hl7v2.Message.parse(body)
-    except FormatError:
-        return []  # whom to answer cannot be read
-    header = message.header
-    if header[9].startswith(b"ACK") or message.raw("MSA") is not None:
-        return []  # never an ACK of an ACK
-    code = "AE" if receipt is None else receipt.code.value
-    text = "not stored, send it again" if receipt is None else receipt.note or None
-    errors = () if receipt is None else receipt.errors
-    identifier = "" if receipt is None else receipt.uuid.replace("-", "")[-20:]
-    make = partial(message.ack, timestamp=_now())
-    accept, application = header[15], header[16]
-    enhanced = ack.mode == "enhanced" or (ack.mode == "auto" and bool(accept or application))
-    if not enhanced:
-        return [make(code, text, errors, control_id=identifier)]
-    if not accept and not application:
-        accept = b"AL"
-    stored = "CE" if receipt is None else "CR" if code == "AR" else "CA"
-    found = []
-    if _wanted(accept, stored == "CA"):
-        found.append(
-            make(stored, None if stored == "CA" else text, () if stored == "CA" else errors, control_id=identifier)
-        )
-    if receipt is not None and stored == "CA" and _wanted(application, code == "AA"):
-        found.append(make(code, text, errors, control_id=f"{identifier[1:]}A"))
-    return found
-
-
-def _wanted(condition: bytes, success: bool) -> bool:
-    """Table 0155: always, never, on error or rejection, on success. Absent means never."""
-    return condition == b"AL" or condition == (b"SU" if success else b"ER")
-
-
-def _now() -> str:
-    """MSH-7 of an answer, to the second."""
-    return _stamp(clock.micros() // 1_000_000)
-
-
-@lru_cache(maxsize=2)
-def _stamp(second: int) -> str:
-    return clock.from_micros(second * 1_000_000).strftime("%Y%m%d%H%M%S+0000")
 
 
 class MllpDestination(Destination[Config]):
@@ -299,9 +259,9 @@ class MllpDestination(Destination[Config]):
     def __init__(self, config: Config, dialer: Dialer) -> None:
         super().__init__(config, dialer)
         self._idle: list[Sending] = []
-        self._open: set[Sending] = set()
+        self.open: set[Sending] = set()
         self._tls = config.tls.sender() if config.secure else None
-        self._judging: dict[bytes, tuple[int, asyncio.TimerHandle]] = {}  # sent, committed, judged later
+        self._judging: dict[bytes, deque[tuple[int, asyncio.TimerHandle]]] = {}  # committed, judged later
 
     async def send(self, outbound: Outbound) -> Outcome:
         connection = self._take()
@@ -310,38 +270,33 @@ class MllpDestination(Destination[Config]):
                 connection = await self._connect()
             except (OSError, Refused) as error:
                 return Transient(f"cannot connect: {str(error) or type(error).__name__}")
-        control, waits = _identify(outbound.body)
-        outcome = await connection.exchange(outbound.body, control, self.config.timeout / 1000)
-        if isinstance(outcome, Delivered) and outcome.detail == "CA" and waits and self.late is not None:
-            self._judge_later(control, outbound.delivery)
+        outcome = await connection.exchange(outbound, self.config.timeout / 1000)
         if connection.usable:
             self._idle.append(connection)
         return outcome
 
     async def close(self) -> None:
-        for _, timer in self._judging.values():
-            timer.cancel()
-        for connection in list(self._open):
+        while self._judging:
+            self._judged(next(iter(self._judging)))
+        for connection in list(self.open):
             connection.close()
-        closed = [connection.closed for connection in self._open]
-        if closed:
+        if closed := [connection.closed for connection in self.open]:
             await asyncio.wait(closed, timeout=5)
 
     def forget(self, connection: Sending) -> None:
-        self._open.discard(connection)
+        self.open.discard(connection)
         with contextlib.suppress(ValueError):
             self._idle.remove(connection)
 
     def stray(self, code: str, control: bytes) -> None:
         """An ACK that no send waits for: the later judgement of enhanced mode, or a late or foreign one."""
-        found = self._judging.pop(control, None)
-        if found is None:
+        if control not in self._judging or code not in ("AA", "AE", "AR"):
             log.warning("ACK matched nothing and was dropped", code=code)
             return
-        delivery, timer = found
-        timer.cancel()
+        delivery = self._judged(control)
         if code != "AA" and self.late is not None:
-            self.late(delivery, f"application acknowledgement {code}")
+            # after the send that it judges, whose CA may have come in the same packet, has returned
+            asyncio.get_running_loop().call_soon(self.late, delivery, f"application acknowledgement {code}")
 
     def _take(self) -> Sending | None:
         while self._idle:
@@ -356,16 +311,29 @@ class MllpDestination(Destination[Config]):
             timeout=min(_CONNECT, self.config.timeout / 1000), server_name=self.config.tls.server_name,
         )  # fmt: skip
         assert isinstance(protocol, Sending)  # noqa: S101 - what the factory makes
-        self._open.add(protocol)
+        if not protocol.usable:
+            raise ConnectionResetError("the partner closed the connection at once")
         return protocol
 
-    def _judge_later(self, control: bytes, delivery: int) -> None:
+    def judge_later(self, control: bytes, delivery: int, expected: bool) -> None:
+        """A commit ACK came. `expected`: an application ACK must follow; else only bad news does."""
+
         def overdue() -> None:
-            if self._judging.pop(control, None) is not None and self.late is not None:
-                self.late(delivery, "no application acknowledgement came")
+            late = self._judged(control)
+            if expected and self.late is not None:
+                self.late(late, "no application acknowledgement came")
 
         timer = asyncio.get_running_loop().call_later(self.config.application_timeout / 1000, overdue)
-        self._judging[control] = (delivery, timer)
+        self._judging.setdefault(control, deque()).append((delivery, timer))
+
+    def _judged(self, control: bytes) -> int:
+        """The delivery that has waited longest for an application ACK that names `control`; it waits no more."""
+        line = self._judging[control]
+        delivery, timer = line.popleft()
+        timer.cancel()
+        if not line:
+            del self._judging[control]
+        return delivery
 
 
 class Sending(asyncio.Protocol):
@@ -376,7 +344,8 @@ class Sending(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._decoder = mllp.Decoder(1 << 20)
         self._transport: asyncio.Transport | None = None
-        self._control = b""
+        self._control = self._wish = b""  # MSH-10 and MSH-16 of the message that waits for its answer
+        self._delivery = 0
         self._answer: asyncio.Future[Outcome] | None = None
         self.closed: asyncio.Future[None] = self._loop.create_future()
 
@@ -386,6 +355,7 @@ class Sending(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._owner.open.add(self)
         if self._owner.config.keepalive:
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
@@ -401,17 +371,20 @@ class Sending(asyncio.Protocol):
             if isinstance(event, bytes):
                 self._judge(event)
 
-    async def exchange(self, body: bytes, control: bytes, timeout: float) -> Outcome:  # noqa: ASYNC109 - an outcome
-        """Send `body`, wait for the ACK that names `control`."""
+    async def exchange(self, outbound: Outbound, timeout: float) -> Outcome:  # noqa: ASYNC109 - an outcome
+        """Send, wait for the ACK that names the message."""
         assert self._transport is not None  # noqa: S101 - it is usable
-        self._control = control
+        self._control, self._wish = _identify(outbound.body)
+        self._delivery = outbound.delivery
         self._answer = self._loop.create_future()
         timer = self._loop.call_later(timeout, self._expire, timeout)
-        self._transport.write(mllp.frame(body))
+        self._transport.write(mllp.frame(outbound.body))
         try:
             return await self._answer
         finally:
             timer.cancel()
+            if self._answer.cancelled():  # nobody waits for its answer: it must not meet the next message
+                self.close()
             self._answer = None
 
     def close(self) -> None:
@@ -441,6 +414,8 @@ class Sending(asyncio.Protocol):
             return
         said = message.get("MSA-3") or message.get("ERR-8")
         detail = f"{code}: {said}" if said else code
+        if code == "CA" and self._wish in (b"AL", b"SU", b"ER"):
+            self._owner.judge_later(control, self._delivery, self._wish != b"ER")
         if code in ("AA", "CA"):
             self._give(Delivered(code, answer))
         elif code in ("AE", "CE"):
@@ -451,13 +426,13 @@ class Sending(asyncio.Protocol):
             self._give(Transient(f"an answer without an acknowledgement code: {code!r}", answered=True))
 
 
-def _identify(body: bytes) -> tuple[bytes, bool]:
-    """MSH-10, and whether an application ACK follows a commit (MSH-16 asks for one)."""
+def _identify(body: bytes) -> tuple[bytes, bytes]:
+    """MSH-10 and MSH-16 (which tells what follows a commit); empty where they cannot be read."""
     try:
         header = hl7v2.Message.parse(body).header
     except FormatError:
-        return b"", False
-    return header[10], header[16] in (b"AL", b"SU")  # ER speaks up only where something is wrong
+        return b"", b""
+    return header[10], header[16]
 
 
 class MllpProbe(Probe[Config]):

@@ -131,6 +131,8 @@ class Supervisor:
             tuple(sorted(valve.reasons)) if valve else (),
             sum(count for (endpoint, _), count in received.items() if endpoint == number),
             received[number, Disposition.ERROR],
+            tuple(one.inbox.latency.counts),
+            one.inbox.latency.sum,
         )
 
     def pipeline(self, version: int) -> Pipeline:

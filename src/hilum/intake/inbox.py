@@ -80,7 +80,9 @@ class Inbox:
         return arrival.future
 
     async def seen(self, identity: str) -> bool:
-        return bool(await self._store.keys.find(file_key(self._store.hash, self.endpoint, identity), limit=1))
+        ids = await self._store.keys.find(file_key(self._store.hash, self.endpoint, identity))
+        rows = await self._store.read(messages.by_ids, ids) if ids else []
+        return any(Ack(row.ack).positive for row in rows)  # what failed is processed anew
 
     @property
     def unrouted(self) -> int:

@@ -51,6 +51,8 @@ class SourceStatus:
     held: tuple[str, ...]  # why its sockets are held (back-pressure)
     received: int
     errors: int
+    stored_within: tuple[int, ...] = ()  # messages by how long storing took, in telemetry.Latency's buckets
+    stored_seconds: float = 0.0  # the sum of that
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

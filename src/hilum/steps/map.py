@@ -33,6 +33,7 @@ from hilum.sdk.contracts import Result, Step, StepContext, Work
 
 MAX_LOOPS = 3  # each within each
 MAX_TURNS = 10_000  # of one loop
+MAX_REMOVING = 1_000  # of one that removes: each removal looks for all segments anew
 
 Rule = Callable[[Message, Variables, Position], None]
 
@@ -248,27 +249,32 @@ class _Compiler:
         inner = _Compiler(where, self.timezone, (*self.loops, loop))
         condition = None if each.where is None else inner.expression(each.where, "where", Kind.BOOLEAN)
         inner.where = f"{where}.do"
-        return _loop(place, condition, inner.rules(each.do))
+        return _loop(place, condition, inner.rules(each.do), removes=_removes(each.do))
 
 
-def _loop(place: Place, condition: Expression | None, rules: list[Rule]) -> Rule:
+def _loop(place: Place, condition: Expression | None, rules: list[Rule], *, removes: bool) -> Rule:
+    most = MAX_REMOVING if removes else MAX_TURNS
+
     def run(message: Message, variables: Variables, position: Position) -> None:
-        places = place.at(position)
-        left = total = len(expand(message, places))
-        if total > MAX_TURNS:
-            raise StepError(f"each: more than {MAX_TURNS:,} of {places}")
-        turn = 1
-        for _ in range(total):
+        places = expand(message, place.at(position))
+        if len(places) > most:
+            raise StepError(f"each: more than {most:,} of {place}")
+        turn, last = 1, len(places)
+        while turn <= last:
             here = (*position, turn)
-            if condition is None or condition.evaluate(message, variables, here):
-                for rule in rules:
-                    rule(message, variables, here)
-                left, before = len(expand(message, places)), left
-                if left < before:  # this one was removed: the next has its number
-                    continue
             turn += 1
+            if condition is not None and not condition.evaluate(message, variables, here):
+                continue
+            for rule in rules:
+                rule(message, variables, here)
+            if removes and message.raw(places[last - 1]) is None:  # the next one has the number now
+                turn, last = turn - 1, last - 1
 
     return run
+
+
+def _removes(rules: Rules) -> bool:
+    return bool(rules.remove or rules.move or any(_removes(each.do) for each in rules.each))
 
 
 def _body(text: str) -> bytes:

@@ -6,7 +6,7 @@ the hub does not count on its making the same of the same message twice. See `Sc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -49,15 +49,12 @@ class Script(Step[Options]):
         if isinstance(answer, (Message, bytes)):
             work.replace(bytes(answer))
             return work
-        if isinstance(answer, Iterable) and not isinstance(answer, str):
-            return [Work(self._bytes(one), work.format, work.attributes) for one in answer]
-        return Work(self._bytes(answer), work.format, work.attributes)
-
-    def _bytes(self, answer: object) -> bytes:
-        if isinstance(answer, (Message, bytes)):
-            return bytes(answer)
-        kind = type(answer).__name__
-        raise StepError(f"{self.config.function} returned {kind}; it returns None, False or messages")
+        several = answer if isinstance(answer, list) else [answer]
+        for one in several:
+            if not isinstance(one, (Message, bytes)):
+                kind = type(one).__name__
+                raise StepError(f"{self.config.function} returned {kind}; it returns None, False or messages")
+        return [Work(bytes(one), work.format, work.attributes) for one in several]
 
 
 def _load(config: Options, context: StepContext) -> Callable[[Message], Any]:

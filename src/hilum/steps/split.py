@@ -17,6 +17,8 @@ MAX_PARTS = 10_000
 CONTROL_ID = Path.parse("MSH-10")
 ABOVE_ORDERS = frozenset(("PID", "PD1", "NK1", "PV1", "PV2", "DB1", "AL1", "DG1", "PR1", "ROL", "GT1", "IN1", "ORC"))
 """Where one of these begins a part, orders belong to the part."""
+DETAILS = frozenset(("OBR", "RQD", "RQ1", "RXO", "RXE", "RXD", "RXG", "RXA", "ODS", "ODT", "BPO", "BPX"))
+"""Each of these has an ORC of its own, so that an ORC belongs to one part."""
 
 
 class Options(Config):
@@ -81,7 +83,7 @@ class _Parts:
     """Takes a message's segments one by one and puts each part together with what it shares.
 
     Shared are the head, the patient (from PID on) and the order ([ORC] OBR …) that a part stands under, so
-    that no result goes out under another patient or order. An order without OBR belongs to one part only.
+    that no result goes out under another patient or order.
     """
 
     def __init__(self, by: str) -> None:
@@ -100,7 +102,7 @@ class _Parts:
             self._into = [*self._head, *self._patient, *self._order, raw]
             self.parts.append(self._into)
             self.unused.clear()
-            if not self._observed:
+            if self.by in DETAILS:
                 self._order = []
         elif name == "PID":
             self.lost |= bool(self.unused)
@@ -119,7 +121,7 @@ class _Parts:
     def _begins_order(self, name: str) -> bool:
         if self.by in ABOVE_ORDERS:
             return False
-        return name == "ORC" or (name == "OBR" and (self._observed or not self._order))
+        return name == "ORC" or (name == "OBR" and (self._observed or "order" not in self.unused))
 
 
 def _bounded(parts: int) -> None:

@@ -22,7 +22,9 @@ class Database:
         self.embedded = url is None
         self.path = folder / SQLITE_FILE
         address = f"sqlite:///{self.path}" if url is None else url.replace("postgresql://", "postgresql+psycopg://", 1)
-        options: dict[str, Any] = {} if self.embedded else {"pool_pre_ping": True, "connect_args": _POSTGRES}
+        options: dict[str, Any] = {"hide_parameters": True}  # errors are logged: they must not show what was stored
+        if not self.embedded:
+            options |= {"pool_pre_ping": True, "connect_args": _POSTGRES}
         self.writer = sa.create_engine(address, poolclass=NullPool, **options)
         self.reader = sa.create_engine(address, poolclass=QueuePool, pool_size=4, max_overflow=0, **options)
         if self.embedded:

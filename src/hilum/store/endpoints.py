@@ -24,7 +24,7 @@ class Known:
 def organizations(connection: sa.Connection) -> dict[str, int]:
     """Every organization's number by name, the oldest first."""
     query = sa.select(organization.c.name, organization.c.id).order_by(organization.c.id)
-    return {name: number for name, number in connection.execute(query)}
+    return {row.name: row.id for row in connection.execute(query)}
 
 
 def read(connection: sa.Connection) -> list[Known]:

@@ -7,6 +7,7 @@ connection: what SQLAlchemy adds to a statement costs more here than the stateme
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,11 @@ class Hot(Protocol):
 
     def start(self, raw: Any) -> None:
         """Read where ids and positions stand: at start, and after a batch that failed."""
+
+    def save(self) -> Any:
+        """What `undo` goes back to when a SAVEPOINT was rolled back."""
+
+    def undo(self, saved: Any) -> None: ...
 
     def begin(self, raw: Any) -> None: ...
 
@@ -73,6 +79,13 @@ def seal_note(sealer: Sealer, message: int, note: str, attributes: Mapping[str, 
     return sealer.seal(json.dumps([note, dict(attributes or {})]).encode(), note_place(message))
 
 
+def storable(text: str) -> str:
+    """Text that both databases and UTF-8 can hold: one odd control id must not fail the whole batch."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 class Rows:
     """Turns what intake hands over into rows: seals, and knows the column order."""
 
@@ -86,7 +99,7 @@ class Rows:
         deliveries = one.deliveries
         return (
             one.id, identifier.bytes, one.organization, one.endpoint, one.received_at, one.disposition.value, one.ack,
-            one.type, one.control_id, one.body_hash, one.origin, deliveries[0].id if deliveries else None,
+            storable(one.type), storable(one.control_id), one.body_hash, one.origin, deliveries[0].id if deliveries else None,
             len(deliveries), one.routes, note,
         )  # fmt: skip
 
@@ -138,8 +151,16 @@ class SqliteHot:
         rows = raw.execute(
             "SELECT shard, max(position) FROM delivery WHERE id > (SELECT max(through) FROM shard) GROUP BY shard"
         )
+        self._moved = set()
         for shard, tail in rows:
             self._tails[shard] = tail
+            self._moved.add(shard)
+
+    def save(self) -> Any:
+        return self._message, self._delivery, self._tails.copy(), self._moved.copy()
+
+    def undo(self, saved: Any) -> None:
+        self._message, self._delivery, self._tails, self._moved = saved
 
     def append(self, raw: Any, messages: Sequence[NewMessage]) -> None:
         for one in messages:
@@ -168,7 +189,10 @@ class SqliteHot:
     def settle(self, raw: Any, results: Results) -> None:
         raw.executemany(
             "UPDATE delivery SET state = ?, attempts = ?, done_at = ?, detail = ? WHERE id = ?",
-            [(one.state.value, one.attempts, one.done_at, one.detail, one.delivery) for one in results.settled],
+            [
+                (one.state.value, one.attempts, one.done_at, storable(one.detail), one.delivery)
+                for one in results.settled
+            ],
         )
         raw.executemany(_ADVANCE.replace("%s", "?"), [(one, *mark) for one, mark in results.marks.items()])
         raw.executemany(
@@ -192,7 +216,7 @@ class PostgresHot:
 
     def __init__(self, sealer: Sealer) -> None:
         self._rows = Rows(sealer)
-        self._ids = {"message": iter(range(0)), "delivery": iter(range(0))}
+        self._ids = {"message": range(0), "delivery": range(0)}
         self._insert = {
             "message": _unnest(schema.message),
             "body": _unnest(schema.body),
@@ -202,9 +226,15 @@ class PostgresHot:
     def start(self, raw: Any) -> None:
         """Nothing is counted in memory."""
 
+    def save(self) -> Any:
+        """Nothing is counted in memory."""
+
+    def undo(self, saved: Any) -> None:
+        """Nothing is counted in memory."""
+
     def append(self, raw: Any, messages: Sequence[NewMessage]) -> None:
         for one in messages:
-            one.id = self._next(raw, "message")
+            (one.id,) = self._take(raw, "message", 1)
         deliveries = self._rows.adopt(messages)
         if deliveries:
             self.enqueue(raw, deliveries)
@@ -225,14 +255,18 @@ class PostgresHot:
         rows = raw.execute(_TAILS, (list(wanted), list(wanted.values())))
         tails = {shard: tail - wanted[shard] for shard, tail in rows}
         made = []
-        for one in deliveries:
-            one.id = self._next(raw, "delivery")
-            tails[one.shard] += 1
-            made.append(self._rows.delivery(one, tails[one.shard]))
+        for _, siblings in itertools.groupby(deliveries, key=lambda one: one.message):
+            mine = list(siblings)
+            for one, number in zip(mine, self._take(raw, "delivery", len(mine)), strict=True):
+                one.id = number
+                tails[one.shard] += 1
+                made.append(self._rows.delivery(one, tails[one.shard]))
         self._many(raw, "delivery", made)
 
     def settle(self, raw: Any, results: Results) -> None:
-        rows = sorted((one.delivery, one.state.value, one.attempts, one.done_at, one.detail) for one in results.settled)
+        rows = sorted(
+            (one.delivery, one.state.value, one.attempts, one.done_at, storable(one.detail)) for one in results.settled
+        )
         if rows:
             raw.execute(_SETTLE, tuple(list(column) for column in zip(*rows, strict=True)))
         for destination, mark in sorted(results.marks.items()):
@@ -247,13 +281,15 @@ class PostgresHot:
     def _many(self, raw: Any, table: str, rows: list[tuple[Any, ...]]) -> None:
         raw.execute(self._insert[table], tuple(list(column) for column in zip(*rows, strict=True)))
 
-    def _next(self, raw: Any, table: str) -> int:
-        found = next(self._ids[table], None)
-        if found is None:
+    def _take(self, raw: Any, table: str, count: int) -> range:
+        """`count` ids in a row: a message's deliveries are neighbours. What is left of too short a block is given up."""
+        left = self._ids[table]
+        while len(left) < count:
             first = raw.execute(f"SELECT nextval('{table}_ids')").fetchone()[0]
-            self._ids[table] = iter(range(first, first + _BLOCK))
-            found = next(self._ids[table])
-        return found
+            begin = left.start if left and left.stop == first else first
+            left = range(begin, first + _BLOCK)
+        self._ids[table] = left[count:]
+        return left[:count]
 
 
 # Rows are locked in shard order, so that two writers never wait for each other in a circle.

@@ -9,12 +9,21 @@ from typing import Any
 import sqlalchemy as sa
 
 from hilum import clock
+from hilum.errors import Conflict
 from hilum.store.schema import job
+
+
+JOB_TRANSITIONS: dict[str, frozenset[str]] = {
+    "waiting": frozenset({"running"}),
+    "running": frozenset({"running", "done", "failed"}),  # a restart takes up what was interrupted
+    "done": frozenset(),
+    "failed": frozenset(),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Job:
-    """One job row. States: waiting -> running -> done | failed; a restart takes up what waits or ran."""
+    """One job row."""
 
     id: int
     uuid: str
@@ -55,12 +64,20 @@ def open_ones(connection: sa.Connection) -> list[Job]:
 
 
 def begin(connection: sa.Connection, one: int) -> None:
-    connection.execute(job.update().where(job.c.id == one).values(state="running"))
+    """Raises Conflict where the job has ended."""
+    _move(connection, one, "running", {})
 
 
 def finish(connection: sa.Connection, one: int, state: str, result: dict[str, Any]) -> None:
-    values = {"state": state, "result": result, "finished_at": clock.micros()}
-    connection.execute(job.update().where(job.c.id == one).values(values))
+    """`state` is done or failed. Raises Conflict where the job does not run."""
+    _move(connection, one, state, {"result": result, "finished_at": clock.micros()})
+
+
+def _move(connection: sa.Connection, one: int, state: str, values: dict[str, Any]) -> None:
+    before = [known for known, after in JOB_TRANSITIONS.items() if state in after]
+    query = job.update().where(job.c.id == one, job.c.state.in_(before))
+    if not connection.execute(query.values(state=state, **values)).rowcount:
+        raise Conflict(f"job {one} cannot become {state}")
 
 
 def _view(row: sa.Row[Any]) -> Job:

@@ -21,6 +21,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from hilum import clock, telemetry
+from hilum.errors import StoreError
 from hilum.model.message import NewMessage
 from hilum.store import schema
 from hilum.store.bloom import Bloom
@@ -29,6 +30,12 @@ WINDOW = 7 * 86_400_000_000  # microseconds that de-duplication remembers
 _PERIOD = 0.5
 _FANOUT = 8  # runs of one size that are merged into a bigger one
 _SLICES = 32  # a merge is done in slices of the hash range, so that it never holds the disk for long
+_TABLES = """
+CREATE TABLE IF NOT EXISTS run (run INTEGER PRIMARY KEY, size INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS key (run INTEGER, hash INTEGER, message INTEGER, PRIMARY KEY (run, hash, message)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS progress (one INTEGER PRIMARY KEY CHECK (one = 1), through INTEGER NOT NULL);
+"""
+_FIND = "SELECT message FROM key WHERE run = ? AND hash = ? AND message < ? ORDER BY message DESC LIMIT ?"
 _DELETE_SOME = (
     "DELETE FROM key WHERE (run, hash, message) IN (SELECT run, hash, message FROM key WHERE run = ? LIMIT 5000)"
 )
@@ -47,8 +54,11 @@ class Keys(Protocol):
     async def find(self, key: int, *, before: int | None = None, limit: int = 20) -> list[int]:
         """Ids of the messages under a key, newest first, below `before`."""
 
-    def start(self, missing: Callable[[int], Sequence[NewMessage]]) -> None:
-        """`missing(after)` makes the keys of up to some thousand messages with ids above `after` again."""
+    def start(self, missing: Callable[[int], Sequence[NewMessage]], newest: int) -> None:
+        """`missing(after)` makes the keys of up to some thousand messages with ids above `after` again.
+
+        `newest` is the newest message: keys of later ones belong to another life of the store.
+        """
 
     def close(self) -> None: ...
 
@@ -64,12 +74,22 @@ class SqliteKeys:
         self._through = 0  # the newest message whose keys were added
         self._bloom = Bloom(WINDOW, ready=False)
         self._stop = threading.Event()
-        self._reading = self._open()
+        try:
+            self._reading = self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # not the file's fault, such as a full disk
+                raise StoreError(f"{path} cannot be opened: {error}") from None
+            log.warning("search keys are made anew", reason=str(error))
+            self._reading = self._anew()
         self._reading_lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="hilum-keys", daemon=True)
 
-    def start(self, missing: Callable[[int], Sequence[NewMessage]]) -> None:
+    def start(self, missing: Callable[[int], Sequence[NewMessage]], newest: int) -> None:
         (stored,) = self._reading.execute("SELECT coalesce(max(through), 0) FROM progress").fetchone()
+        if stored > newest:
+            log.warning("search keys are made anew", reason="they know messages that are not in the store")
+            self._reading.close()
+            self._reading, stored = self._anew(), 0
         self._through = stored
         while batch := missing(self._through):
             self.add(batch)
@@ -101,34 +121,41 @@ class SqliteKeys:
         with self._lock:
             found = {one for one in (*self._fresh.get(key, ()), *self._flushing.get(key, ())) if one < before}
         with self._reading_lock:
-            self._reading.execute("BEGIN")  # one snapshot, or a merge could move keys past us
-            for (run,) in self._reading.execute("SELECT run FROM run").fetchall():
-                rows = self._reading.execute(
-                    "SELECT message FROM key WHERE run = ? AND hash = ? AND message < ? ORDER BY message DESC LIMIT ?",
-                    (run, key, before, limit),
-                )
-                found.update(one for (one,) in rows)
-            self._reading.execute("COMMIT")
+            try:
+                self._reading.execute("BEGIN")  # one snapshot, or a merge could move keys past us
+                for (run,) in self._reading.execute("SELECT run FROM run").fetchall():
+                    found.update(one for (one,) in self._reading.execute(_FIND, (run, key, before, limit)))
+            except sqlite3.Error as error:
+                raise StoreError(f"search keys cannot be read: {error}") from None
+            finally:
+                if self._reading.in_transaction:
+                    self._reading.execute("COMMIT")
         return sorted(found, reverse=True)[:limit]
+
+    def _anew(self) -> sqlite3.Connection:
+        """An empty file: everything in it can be made again from the rows."""
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        return self._open()
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "cache_size=-4000"):
-            connection.execute(f"PRAGMA {pragma}")
-        connection.executescript(
-            """
-            CREATE TABLE IF NOT EXISTS run (run INTEGER PRIMARY KEY, size INTEGER NOT NULL);
-            CREATE TABLE IF NOT EXISTS key
-                (run INTEGER, hash INTEGER, message INTEGER, PRIMARY KEY (run, hash, message)) WITHOUT ROWID;
-            CREATE TABLE IF NOT EXISTS progress (one INTEGER PRIMARY KEY CHECK (one = 1), through INTEGER NOT NULL);
-            """
-        )
+        try:
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "cache_size=-4000"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.executescript(_TABLES)
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def _work(self) -> None:
         connection = self._open()
-        connection.execute("DELETE FROM key WHERE run NOT IN (SELECT run FROM run)")  # a merge was interrupted
-        self._remember(connection)
+        try:
+            connection.execute("DELETE FROM key WHERE run NOT IN (SELECT run FROM run)")  # a merge was interrupted
+            self._remember(connection)
+        except sqlite3.Error as error:
+            log.error("search keys cannot be read", reason=str(error))
         while not self._stop.wait(_PERIOD):
             with contextlib.suppress(sqlite3.Error):
                 self._flush(connection)
@@ -156,18 +183,19 @@ class SqliteKeys:
             self._flushing, self._fresh = self._fresh, defaultdict(list)
             through = self._through
         rows = sorted((key, one) for key, ids in self._flushing.items() for one in ids)
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            connection.execute("BEGIN IMMEDIATE")
             run = connection.execute("INSERT INTO run (size) VALUES (?)", (len(rows),)).lastrowid
             connection.executemany("INSERT OR IGNORE INTO key VALUES (?, ?, ?)", [(run, *row) for row in rows])
             connection.execute("INSERT OR REPLACE INTO progress VALUES (1, ?)", (through,))
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             log.warning("search keys wait", reason=str(error))
-            connection.execute("ROLLBACK")
             with self._lock:
                 for key, ids in self._flushing.items():
                     self._fresh[key] = ids + self._fresh[key]
+            if connection.in_transaction:  # on a full disk SQLite has rolled back by itself
+                connection.execute("ROLLBACK")
             raise
         finally:
             with self._lock:
@@ -211,7 +239,7 @@ class PostgresKeys:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def start(self, missing: Callable[[int], Sequence[NewMessage]]) -> None:
+    def start(self, missing: Callable[[int], Sequence[NewMessage]], newest: int) -> None:
         """Nothing can be missing."""
 
     def add(self, messages: Sequence[NewMessage]) -> None:

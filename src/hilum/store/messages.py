@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from hilum.errors import Conflict
 from hilum.model.identifier import row_of
 from hilum.model.message import Disposition, Message
 from hilum.security.seal import Sealer
@@ -152,13 +153,15 @@ def reroute(
     count: int,
     note: bytes | None,
 ) -> None:
-    """Write what became of a message that was stored before it was routed."""
+    """Write what became of a message that was stored before it was routed. Raises Conflict where it was routed."""
     values: dict[str, Any] = {
         "disposition": int(disposition), "routes": routes, "first_delivery": first, "deliveries": count,
     }  # fmt: skip
     if note is not None:
         values["note"] = note
-    connection.execute(message.update().where(message.c.id == row, sa.literal_column("disposition = 0")).values(values))
+    query = message.update().where(message.c.id == row, sa.literal_column("disposition = 0"))
+    if not connection.execute(query.values(values)).rowcount:
+        raise Conflict(f"message {row} was routed already")
 
 
 def tally(connection: sa.Connection, after: int) -> list[tuple[int, int, int]]:
@@ -185,7 +188,7 @@ def purge_bodies(
 ) -> tuple[int, int | None]:
     """Look at `limit` bodies above message `after`, remove the organization's that are older than `cutoff`.
 
-    What waits for its delivery or its route stays. Returns how many went, and where to go on (None: done).
+    The bodies that are kept with their deliveries go too. What waits for its delivery or its route stays. Returns how many went, and where to go on (None: done).
     """
     window = sa.select(body.c.message).where(body.c.message > after).order_by(body.c.message).limit(limit).subquery()
     waiting = sa.and_(
@@ -195,15 +198,22 @@ def purge_bodies(
     )
     query = sa.select(
         message.c.id, message.c.organization, message.c.received_at, message.c.disposition,
+        message.c.first_delivery, message.c.deliveries,
         sa.select(delivery.c.id).where(waiting).exists().label("waiting"),
     ).join(window, window.c.message == message.c.id)  # fmt: skip
     rows = list(connection.execute(query.order_by(message.c.id)))
     old = [
-        row.id
+        row
         for row in rows
         if row.organization == organization and row.received_at < cutoff and row.disposition and not row.waiting
     ]
     if old:
-        connection.execute(body.delete().where(body.c.message.in_(old)))
+        ids = [row.id for row in old]
+        connection.execute(body.delete().where(body.c.message.in_(ids)))
+        ranges = [(row.first_delivery, row.first_delivery + row.deliveries) for row in old if row.deliveries]
+        kept = (delivery.c.sealed.is_not(None), delivery.c.message.in_(ids))
+        if ranges:
+            near = delivery.c.id.between(min(first for first, _ in ranges), max(end for _, end in ranges))
+            connection.execute(delivery.update().where(near, *kept).values(sealed=None))
     young = bool(rows) and all(row.received_at >= cutoff for row in rows)
     return len(old), None if len(rows) < limit or young else rows[-1].id

@@ -47,6 +47,7 @@ def migrate(database: Database, scripts: Path = _SCRIPTS) -> None:
 
 def _backup(path: Path, revision: str) -> None:
     copy = path.with_name(f"{path.stem}-before-{revision}-{clock.micros()}.db")
+    copy.touch(mode=0o600)
     source, target = sqlite3.connect(path), sqlite3.connect(copy)
     try:
         source.backup(target)

@@ -13,7 +13,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import sqlalchemy as sa
 
-from hilum import clock
+from hilum import clock, telemetry
+from hilum.errors import StoreFull
 from hilum.model.delivery import Attempt, DeliveryState, Pending, Settled
 from hilum.model.message import Disposition, Message, NewMessage
 from hilum.security.keyring import Keyring
@@ -32,6 +33,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _REBUILD = 2_000  # messages whose search keys are made again in one go
 Listener = Callable[[Sequence[Pending]], None]
+log = telemetry.logger("store")
 
 
 class Store:
@@ -61,8 +63,9 @@ class Store:
         self.mark = Mark(self.folder / "hub.mark", generation)
         if self.mark.left:
             await self.settle_marked()
-        await asyncio.to_thread(self.keys.start, lambda after: self._missing(after, rebuild))
-        self.tallies.load(*await self.read(_standing))
+        received, standing = await self.read(_standing)
+        self.tallies.load(received, standing)
+        await asyncio.to_thread(self.keys.start, lambda after: self._missing(after, rebuild), received[1])
         self._checkpointer = Checkpointer(self.database.path, self.writer) if self.database.embedded else None
         if self._checkpointer:
             self._checkpointer.start()
@@ -70,7 +73,10 @@ class Store:
 
     async def close(self) -> None:
         """Commit what is queued and close. The data folder can then be copied as it is."""
-        await self.write(tallies.save, self.tallies.snapshot())
+        try:
+            await self.write(tallies.save, self.tallies.snapshot())
+        except StoreFull as error:
+            log.warning("counts are not saved; the next start counts", reason=str(error))
         if self._checkpointer:
             await asyncio.to_thread(self._checkpointer.close)
         await self.writer.close()
@@ -155,6 +161,7 @@ class Store:
             standing = deliveries.standing(connection)
             marks = {one: (standing.get(one, (0,))[0], count, 0) for one, count in done.items()}
             self.writer.hot.settle(driver(connection), Results(rows, marks))
+            connection.execute(schema.parked.delete().where(schema.parked.c.delivery.in_(marked)))
 
         await self.write(write)
         self.mark.empty()
@@ -163,9 +170,9 @@ class Store:
         self, stored: Message | NewMessage, disposition: Disposition, made: list[Pending], routes: str, note: str
     ) -> None:
         """Write what became of a message that was stored before it was routed, and announce its deliveries."""
+        # moved before it is written, so that no other snapshot of the counts can go to disk without it
+        self.tallies.move(stored.endpoint, Disposition.RECEIVED, disposition)
         snapshot = self.tallies.snapshot()
-        snapshot[0][stored.endpoint, Disposition.RECEIVED] -= 1
-        snapshot[0][stored.endpoint, disposition] += 1
 
         def write(connection: sa.Connection) -> None:
             if made:
@@ -175,15 +182,18 @@ class Store:
             messages.reroute(connection, stored.id, disposition, routes, first, len(made), sealed)
             tallies.save(connection, snapshot)
 
-        await self.write(write)
-        self.tallies.move(stored.endpoint, disposition)
+        try:
+            await self.write(write)
+        except Exception:  # not where only the waiting was cancelled: it is written all the same
+            self.tallies.move(stored.endpoint, disposition, Disposition.RECEIVED)
+            raise
         self._tell(made)
 
     async def give_space_back(self) -> None:
         """Return free pages to the disk, some at a time (SQLite; PostgreSQL's autovacuum does it by itself)."""
-        left = 1 if self.database.embedded else 0
-        while left:
-            left = await self.write(_vacuum)
+        before, left = 0, 1 if self.database.embedded else 0
+        while left and left != before:  # a database made elsewhere may not be able to give any back
+            before, left = left, await self.write(_vacuum)
 
     def subscribe(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:
         """Be told on the loop when someone signals `topic` (configuration, job). Call the result to end it."""

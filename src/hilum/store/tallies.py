@@ -62,10 +62,10 @@ class Tallies:
         self.delivered[destination] -= 1
         self.failed[destination] += 1
 
-    def move(self, endpoint: int, disposition: Disposition) -> None:
+    def move(self, endpoint: int, before: Disposition, after: Disposition) -> None:
         """A message that was stored before it was routed has got its disposition."""
-        self.received[endpoint, Disposition.RECEIVED] -= 1
-        self.received[endpoint, disposition] += 1
+        self.received[endpoint, before] -= 1
+        self.received[endpoint, after] += 1
 
     def due(self) -> bool:
         return self._through != self._saved and clock.monotonic() - self._at > _PERIOD

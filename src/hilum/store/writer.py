@@ -112,7 +112,7 @@ class Writer:
             if any(callable(work) for work, _ in batch):
                 with connection.begin():
                     self._write(driver(connection), messages, batch)
-                    outcomes = [(future, *_run(connection, work)) for work, future in batch]
+                    outcomes = [(future, *self._run(connection, work)) for work, future in batch]
             else:
                 raw = driver(connection)
                 self.hot.begin(raw)
@@ -120,10 +120,7 @@ class Writer:
                 self.hot.commit(raw)
                 outcomes = [(future, work, None) for work, future in batch]
             self.commits += 1
-            self._on_commit(messages)
-            if self._checkpoint:
-                self._checkpoint = False
-                driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._committed(connection, messages)
         except Exception as error:
             reason = explain(error)
             log.error(
@@ -141,6 +138,33 @@ class Writer:
         for work, _ in batch:
             if isinstance(work, Results):
                 self.hot.settle(raw, work)
+
+    def _run(self, connection: sa.Connection, work: Any) -> tuple[Any, BaseException | None]:
+        """The outcome of one piece of a batch; what is hot was written already."""
+        if not callable(work):
+            return work, None
+        saved, savepoint = self.hot.save(), connection.begin_nested()
+        try:
+            result = work(connection)
+            savepoint.commit()
+            return result, None
+        except Exception as error:
+            try:
+                savepoint.rollback()
+            except sa.exc.SQLAlchemyError:  # the database gave up the whole transaction, such as on a full disk
+                raise error from None
+            self.hot.undo(saved)
+            return None, explain(error) if isinstance(error, sa.exc.SQLAlchemyError) else error
+
+    def _committed(self, connection: sa.Connection, messages: list[NewMessage]) -> None:
+        """What follows a commit cannot undo it, so it must not fail those who wait."""
+        try:
+            self._on_commit(messages)
+            if self._checkpoint:
+                self._checkpoint = False
+                driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except Exception as error:
+            log.warning("after a commit", reason=str(error))
 
     def _resolve(self, outcomes: list[Outcome], messages: list[NewMessage]) -> None:
         for future, result, error in outcomes:
@@ -166,17 +190,6 @@ class Writer:
         if connection is not None:
             with contextlib.suppress(sa.exc.SQLAlchemyError):
                 connection.close()
-
-
-def _run(connection: sa.Connection, work: Any) -> tuple[Any, BaseException | None]:
-    """The outcome of one piece of a batch; what is hot was written already."""
-    if not callable(work):
-        return work, None
-    try:
-        with connection.begin_nested():
-            return work(connection), None
-    except (HilumError, sa.exc.IntegrityError, LookupError, ValueError, TypeError, AttributeError) as error:
-        return None, error
 
 
 def explain(error: BaseException) -> HilumError:
