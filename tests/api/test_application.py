@@ -7,16 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
 
 from hilum.api import create_app, routes
 from hilum.app import Hub
 
 pytestmark = pytest.mark.anyio
-
-
-def paths(app: Any) -> dict[str, APIRoute]:
-    return {path: item for path, item in app.openapi()["paths"].items()}
 
 
 async def test_the_public_app_has_nothing_else(running: Any) -> None:

@@ -63,7 +63,7 @@ async def test_framework_errors_come_in_the_envelope(client: httpx.AsyncClient) 
     envelope(response, "INT002")
     response = await client.post("/configuration/check", content=b"{", headers={"content-type": "application/json"})
     assert response.status_code == 400
-    envelope(response, "INT002")
+    assert envelope(response, "INT002")["field"] == "body"
 
 
 @pytest.mark.ledger_part("S0-44", "400 with the first error's field and all errors in details")
@@ -135,7 +135,7 @@ async def test_a_problem_document_where_it_is_asked_for(client: httpx.AsyncClien
     ("given", "kept"), [("trace-17.a", True), ("", False), ("two words", False), ("x" * 65, False), ("ä", False)]
 )
 async def test_a_client_may_name_its_request(client: httpx.AsyncClient, given: str, kept: bool) -> None:
-    response = await client.get("/lanes", headers={"X-Request-ID": given.encode()})
+    response = await client.get("/lanes", headers=[(b"X-Request-ID", given.encode())])
     assert response.status_code == 200
     assert (response.headers["x-request-id"] == given) is kept
     assert response.headers["x-request-id"]

@@ -8,7 +8,6 @@ import pwd
 import signal
 import socket
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +43,8 @@ class Slow:
 
 
 @pytest.fixture
-async def slow() -> AsyncIterator[Slow]:
-    yield Slow()
+async def slow() -> Slow:
+    return Slow()
 
 
 def over(path: Path) -> httpx.AsyncClient:
@@ -92,7 +91,7 @@ async def test_a_taken_port_is_an_error_and_the_hub_takes_no_message(tmp_path: P
         await hub.open()
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{taken}"):
             await hub.run()
-        with pytest.raises(OSError, match="."):
+        with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
         await hub.close()
 
@@ -111,7 +110,7 @@ async def test_port_0_takes_a_free_one(slow: Slow, address: str) -> None:
         assert (await client.get(f"http://{address.partition(':')[0]}:{server.port}/actor")).status_code == 200
     await server.stop()
     await server.stop()
-    with pytest.raises(OSError, match="."):
+    with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", server.port)
 
 
@@ -125,7 +124,7 @@ async def test_stop_lets_requests_in_flight_end(slow: Slow, tmp_path: Path) -> N
         stopping = asyncio.ensure_future(server.stop())
         await asyncio.sleep(0.3)
         assert not stopping.done()
-        with pytest.raises(OSError, match="."):
+        with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
             await asyncio.open_unix_connection(str(tmp_path / "hub.sock"))
         slow.go_on.set()
         assert (await asyncio.wait_for(asked, 20)).json() == "done"

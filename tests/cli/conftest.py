@@ -21,11 +21,13 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
+from hilum.cli import output
 from hilum.cli.demo.partners import Partner, Temper
 from hilum.cli.root import app
 
 SOURCE = Path(__file__).parents[2] / "src"
 BOUND = 30.0  # seconds that anything may take
+COLUMNS = 160
 
 CONFIG = """
 version: 1
@@ -95,6 +97,7 @@ def call() -> Iterator[Callable[..., Called]]:
     """Run a command inside this process."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    output.out.width = output.err.width = COLUMNS
 
     def work(*arguments: object, stdin: str | None = None) -> Called:
         result = CliRunner().invoke(app, [str(one) for one in arguments], input=stdin)
@@ -112,7 +115,7 @@ class Process:
     """`hilum …` as a process; `lines` is what it printed so far on both streams."""
 
     def __init__(self, *arguments: object, folder: Path) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1", "COLUMNS": str(COLUMNS)}
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "hilum", *map(str, arguments)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,

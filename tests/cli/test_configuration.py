@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,7 @@ def test_plan_and_apply_to_a_running_hub(call: Callable[..., Any], hub: Any) -> 
     assert "~ change  integration  lab" in planned.out
     assert "1 to create" in planned.out
     applied = call("apply", hub.config, *data, "--json").json
-    assert applied["changes"] == call("plan", hub.config, *data, "--json").json["changes"] or applied["changes"]
+    assert {(one["action"], one["name"]) for one in applied["changes"]} >= {("create", "all"), ("change", "lab")}
     assert "Nothing would change." in call("plan", hub.config, *data).out
 
 
@@ -90,7 +89,7 @@ def test_a_stopped_hub_is_changed_in_its_folder(call: Callable[..., Any], hub: A
     assert hub.process.end() == 0
     hub.config.write_text(hub.config.read_text("utf-8").replace("retries: 2", "retries: 7"))
     applied = call("apply", hub.config, "--data", hub.data, "--json")
-    assert [one["name"] for one in applied.json["changes"]] == ["lab", "adt-to-lab"] or applied.json["changes"]
+    assert ("change", "lab") in {(one["action"], one["name"]) for one in applied.json["changes"]}
     assert call("plan", hub.config, "--data", hub.data, "--json").json["changes"] == []
 
 
@@ -121,4 +120,4 @@ def test_a_removed_endpoint_with_a_backlog(
         items = call("messages", "list", "--data", hub.data, "--json").json["items"]
         return bool(items[0]["state"] == "discarded")
 
-    wait_until(discarded, json.dumps("the delivery is discarded"))
+    wait_until(discarded, "the delivery is discarded")

@@ -78,7 +78,8 @@ def test_a_wrong_option_is_a_usage_error(call: Callable[..., Any]) -> None:
 
 
 def test_completion_is_offered(call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "hilum messages s")
+    monkeypatch.setenv("COMP_WORDS", "hilum messages s")
+    monkeypatch.setenv("COMP_CWORD", "2")
     monkeypatch.setenv("_HILUM_COMPLETE", "complete_bash")
     shown = call()
     assert {"search", "show"} <= set(shown.out.split())

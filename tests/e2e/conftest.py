@@ -17,13 +17,15 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from hilum import app
 from hilum.model.message import Disposition
@@ -42,7 +44,7 @@ def free_port() -> int:
             return port
 
 
-async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Wait for a condition; how long is bounded, not judged."""
     async with asyncio.timeout(seconds):
         while not condition():
@@ -147,12 +149,12 @@ class Hub:
             for one in integration["endpoints"]
             if one["direction"] == "inbound" and one["url"].startswith(("mllp:", "http:"))
         ]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 assert self.process is not None
                 assert self.process.poll() is None, self.said()
                 with contextlib.suppress(OSError):
-                    for port in ports:
+                    for port in [*ports, self.http]:
                         _, writer = await asyncio.open_connection("127.0.0.1", port)
                         writer.close()
                     return
@@ -182,6 +184,20 @@ class Hub:
     def said(self) -> str:
         """The end of its log."""
         return self.log.read_text(errors="replace")[-3_000:]
+
+    async def figures(self) -> dict[tuple[str, ...], float]:
+        """/metrics: (name, sorted label values …) to value."""
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(f"http://127.0.0.1:{self.http}/metrics")).text
+        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+        return {(one.name, *(value for _, value in sorted(one.labels.items()))): one.value for one in samples}
+
+    def ask(self, *arguments: object) -> str:
+        """What another command says."""
+        command = self.command(*arguments, "--data", self.data)
+        done = subprocess.run(command, env=self._environ, capture_output=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What the database holds right now, beside the hub."""
@@ -220,28 +236,30 @@ class Sender:
 
     async def run(self, count: int | None = None) -> None:
         """Until `count` are acknowledged, or until `stopping`."""
+        self.stopping = False
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        number = len(self.acknowledged)
-        while not self.stopping and (count is None or len(self.acknowledged) < count):
-            control = f"{self.name}-{number}"
-            try:
-                streams = streams or await asyncio.open_connection("127.0.0.1", self.port)
-                code = await self._exchange(*streams, admission(control, number, self.patient(number)))
-            except (OSError, asyncio.IncompleteReadError):
-                if streams is not None:
-                    self.lost += 1
-                    streams[1].close()
-                    streams = None
-                await asyncio.sleep(0.02)
-                continue
-            self.codes[code] += 1
-            if code == "AA":
-                self.acknowledged.append(control)
-                number += 1
-            else:
-                await asyncio.sleep(0.05)
-        if streams is not None:
-            streams[1].close()
+        try:
+            while not self.stopping and (count is None or len(self.acknowledged) < count):
+                number = len(self.acknowledged)
+                control = f"{self.name}-{number}"
+                try:
+                    streams = streams or await asyncio.open_connection("127.0.0.1", self.port)
+                    code = await self._exchange(*streams, admission(control, number, self.patient(number)))
+                except (OSError, asyncio.IncompleteReadError):
+                    if streams is not None:
+                        self.lost += 1
+                        streams[1].close()
+                        streams = None
+                    await asyncio.sleep(0.02)
+                    continue
+                self.codes[code] += 1
+                if code == "AA":
+                    self.acknowledged.append(control)
+                else:
+                    await asyncio.sleep(0.05)
+        finally:
+            if streams is not None:
+                streams[1].close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> str:
         writer.write(b"\x0b" + body + b"\x1c\r")
@@ -363,7 +381,9 @@ class Proof:
                 "SELECT endpoint, disposition, count(*) FROM message GROUP BY endpoint, disposition"
             )
         })  # fmt: skip
-        ended = hub.rows("SELECT destination, state, count(*) FROM delivery WHERE state > 0 GROUP BY destination, state")
+        ended = hub.rows(
+            "SELECT destination, state, count(*) FROM delivery WHERE state > 0 GROUP BY destination, state"
+        )
         delivered, failed = Counter[int](), Counter[int]()
         for destination, state, count in ended:
             (delivered if state == 1 else failed)[destination] += count
@@ -404,22 +424,69 @@ class Proof:
         assert all(life > 0 for _, life in repeats), "a repeat without a kill"
 
 
+class Workshop:
+    """Everything above, for tests that cannot import it; what was made here is ended after the test."""
+
+    proof = Proof
+    layout, until, free_port, admission = map(staticmethod, (layout, until, free_port, admission))
+
+    def __init__(self) -> None:
+        self._hubs: list[Hub] = []
+        self._partners: list[Partner] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def hub(self, *arguments: Any, **options: Any) -> Hub:
+        self._hubs.append(Hub(*arguments, **options))
+        return self._hubs[-1]
+
+    async def partner(self, judge: Callable[[Arrival], str | None] | None = None) -> Partner:
+        self._partners.append(await Partner(judge).up())
+        return self._partners[-1]
+
+    def sender(self, *arguments: Any) -> Sender:
+        return Sender(*arguments)
+
+    def load(self, *senders: Sender) -> Load:
+        """Let them run until `stop`."""
+        self._tasks += [asyncio.create_task(one.run()) for one in senders]
+        return Load(senders, self._tasks[-len(senders) :])
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for hub in self._hubs:
+            hub.end()
+        for partner in self._partners:
+            await partner.down()
+
+
+class Load:
+    """Senders at work."""
+
+    def __init__(self, senders: Sequence[Sender], tasks: Sequence[asyncio.Task[None]]) -> None:
+        self.senders = senders
+        self._tasks = tasks
+
+    @property
+    def acknowledged(self) -> int:
+        return sum(len(one.acknowledged) for one in self.senders)
+
+    async def more(self, count: int = 1) -> None:
+        """Wait until so many more are acknowledged."""
+        wanted = self.acknowledged + count
+        await until(lambda: self.acknowledged >= wanted)
+
+    async def stop(self) -> int:
+        """Each sender's last message is acknowledged; how many there were."""
+        for one in self.senders:
+            one.stopping = True
+        await asyncio.gather(*self._tasks)
+        return self.acknowledged
+
+
 @pytest.fixture
-def e2e() -> Iterator[Any]:
-    """Everything above, for tests that cannot import it. Hubs that were made here are ended."""
-    made: list[Hub] = []
-
-    class Toolbox:
-        sender, partner, proof = Sender, Partner, Proof
-        layout, until, free_port, admission = (
-            staticmethod(layout), staticmethod(until), staticmethod(free_port), staticmethod(admission)
-        )  # fmt: skip
-
-        @staticmethod
-        def hub(*arguments: Any, **options: Any) -> Hub:
-            made.append(Hub(*arguments, **options))
-            return made[-1]
-
-    yield Toolbox
-    for one in made:
-        one.end()
+async def e2e() -> AsyncIterator[Workshop]:
+    workshop = Workshop()
+    yield workshop
+    await workshop.close()

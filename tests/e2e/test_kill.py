@@ -13,40 +13,41 @@ pytestmark = pytest.mark.anyio
 
 
 async def _kill_again_and_again(e2e: Any, folder: Path, kills: int, database: str | None = None) -> None:
-    plain, keyed = await e2e.partner().up(), await e2e.partner().up()
+    plain, keyed = await e2e.partner(), await e2e.partner()
     port = e2e.free_port()
     lane = {"key": "PID-3.1", "concurrency": 4}
     config = e2e.layout(
-        {"feed": {"url": f"mllp://127.0.0.1:{port}"}}, {"plain": {"url": plain.url}, "keyed": {"url": keyed.url, "lane": lane}}
+        {"feed": {"url": f"mllp://127.0.0.1:{port}"}},
+        {"plain": {"url": plain.url}, "keyed": {"url": keyed.url, "lane": lane}},
     )
     hub = e2e.hub(folder, config, database=database)
-    senders = [e2e.sender(port, f"s{number}") for number in range(6)]
-    tasks = [asyncio.create_task(one.run()) for one in senders]
+    load = e2e.load(*(e2e.sender(port, f"s{number}") for number in range(6)))
     chance = random.Random()
     for life in range(kills):
         hub.spawn()
         if life % 5 == 4:  # while it starts
             await asyncio.sleep(chance.uniform(0.3, 1.5))
         else:
-            before = sum(len(one.acknowledged) for one in senders)
-            await e2e.until(lambda before=before: sum(len(one.acknowledged) for one in senders) > before)
+            await load.more()
             await asyncio.sleep(chance.uniform(0.1, 1.5))
         hub.kill()
         plain.life = keyed.life = life + 1
     await hub.start()
-    await asyncio.sleep(0.5)
-    for one in senders:
-        one.stopping = True
-    await asyncio.gather(*tasks)
-    sent = sum(len(one.acknowledged) for one in senders)
+    await load.more(100)
+    sent = await load.stop()
     await e2e.until(lambda: plain.distinct >= sent and keyed.distinct >= sent)
+    await e2e.until(lambda: hub.rows("SELECT count(*) FROM delivery WHERE state = 0") == [(0,)])
+    figures = await hub.figures()
+    (stored,) = hub.rows("SELECT count(*) FROM message")[0]
+    assert figures["hilum_messages_received_total", "delivering", "feed/in"] == stored
+    for name in ("plain/out", "keyed/out"):
+        assert figures["hilum_deliveries_total", name, "ward", "delivered"] == stored
+        assert figures["hilum_backlog", name, "ward"] == 0
     assert await hub.stop() == 0
-    assert sum(one.lost for one in senders) >= kills / 2, "the kills met no load"
-    await e2e.proof.nothing_lost(hub, senders, {"plain": plain, "keyed": keyed})
+    assert sum(one.lost for one in load.senders) >= kills / 2, "the kills met no load"
+    await e2e.proof.nothing_lost(hub, load.senders, {"plain": plain, "keyed": keyed})
     e2e.proof.order(hub, plain)
     e2e.proof.order(hub, keyed, keyed=True)
-    await plain.down()
-    await keyed.down()
 
 
 @pytest.mark.slow
@@ -62,7 +63,7 @@ async def test_five_kills_lose_nothing_on_postgresql(e2e: Any, tmp_path: Path, p
 
 
 async def test_positions_stay_gapless_where_a_lane_rested_over_two_kills(e2e: Any, tmp_path: Path) -> None:
-    partner = await e2e.partner(lambda arrival: None).up()
+    partner = await e2e.partner(lambda arrival: None)
     port = e2e.free_port()
     lane = {"key": "PID-3.1", "concurrency": 4}
     hub = e2e.hub(
@@ -86,13 +87,12 @@ async def test_positions_stay_gapless_where_a_lane_rested_over_two_kills(e2e: An
     assert await hub.stop() == 0
     await e2e.proof.nothing_lost(hub, [resting, moving], {"p": partner})
     e2e.proof.order(hub, partner, keyed=True)
-    await partner.down()
 
 
 @pytest.mark.slow
 async def test_a_kill_while_a_parked_lane_drains_repeats_one(e2e: Any, tmp_path: Path) -> None:
     """A stuck patient's deliveries are put aside; when they flow again, a crash must not send them all twice."""
-    partner = await e2e.partner(lambda arrival: None if arrival.patient == "stuck" else "AA").up()
+    partner = await e2e.partner(lambda arrival: None if arrival.patient == "stuck" else "AA")
     port = e2e.free_port()
     out = {
         "url": partner.url, "lane": {"key": "PID-3.1", "concurrency": 2}, "timeout": 2_000, "max_lag": 100_000,
@@ -118,4 +118,3 @@ async def test_a_kill_while_a_parked_lane_drains_repeats_one(e2e: Any, tmp_path:
     assert len(repeated) <= 2
     assert hub.rows("SELECT count(*) FROM parked") == [(0,)]
     await e2e.proof.nothing_lost(hub, [*senders, other], {"p": partner})
-    await partner.down()

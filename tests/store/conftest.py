@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import uuid
@@ -94,7 +95,9 @@ def role_url(owner_url: str, tmp_path: Path) -> Iterator[str]:
     role = sql.Identifier(name)
     with psycopg.connect(owner_url, autocommit=True) as server:
         server.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'test'").format(role))
-        server.execute(sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}").format(role))
+        server.execute(
+            sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}").format(role)
+        )
         server.execute(sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {}").format(role))
     yield _address({**psycopg.conninfo.conninfo_to_dict(owner_url), "user": name, "password": "test"})
     with psycopg.connect(owner_url, autocommit=True) as server:
@@ -115,7 +118,7 @@ async def open_store(tmp_path: Path, keyring: Keyring, anyio_backend: object) ->
     opened: list[Store] = []
 
     async def open(folder: Path = tmp_path, url: str | None = None) -> Store:
-        folder.mkdir(exist_ok=True)
+        await asyncio.to_thread(folder.mkdir, exist_ok=True)
         store = await Store(folder, keyring, url).open(keys_again)
         opened.append(store)
         return store

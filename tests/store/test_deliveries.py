@@ -165,9 +165,11 @@ async def test_counts_equal_the_rows_after_a_crash(
         *(
             store.append(
                 arrived(
-                    str(n), endpoint=n % 2, disposition=kinds[n % 4],
+                    str(n),
+                    endpoint=n % 2,
+                    disposition=kinds[n % 4],
                     deliveries=[queued(2), queued(3)] if n % 4 == 0 else (),
-                )  # fmt: skip
+                )
             )
             for n in range(80)
         )

@@ -155,14 +155,14 @@ async def crashed(store: Store, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("loss", ["nothing", "file", "log", "log's tail", "file's tail", "garbage"])
+@pytest.mark.parametrize("loss", ["nothing", "file", "log", "log's tail", "file's tail", "zeros", "garbage"])
 async def test_keys_that_a_crash_lost_are_made_again(
     sqlite_store: Store, open_store: Open, arrived: Arrived, key_of: KeyOf, tmp_path: Path, loss: str
 ) -> None:
     stored = await asyncio.gather(*(sqlite_store.append(arrived(f"id {n % 40}")) for n in range(400)))
     await until(lambda: bool(runs(tmp_path / "keys.db")))
     stored += [await sqlite_store.append(arrived(f"id {n}")) for n in range(40)]
-    if loss in {"file's tail", "garbage"}:
+    if loss in {"file's tail", "zeros", "garbage"}:
         await sqlite_store.close()
     folder = await crashed(sqlite_store, tmp_path)
     file, wal = folder / "keys.db", folder / "keys.db-wal"
@@ -176,6 +176,8 @@ async def test_keys_that_a_crash_lost_are_made_again(
             wal.write_bytes(wal.read_bytes()[: wal.stat().st_size * 2 // 3])
         case "file's tail":
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        case "zeros":
+            file.write_bytes(file.read_bytes()[:8192] + bytes(file.stat().st_size - 8192))
         case "garbage":
             file.write_bytes(b"no database" * 1_000)
     again = await open_store(folder)
@@ -212,7 +214,7 @@ async def test_a_torn_file_is_an_error_of_the_store(tmp_path: Path) -> None:
     keys.add([carrier(one, *range(one * 64, one * 64 + 64, 2)) for one in range(1, 500)])
     keys.close()
     content = path.read_bytes()
-    path.write_bytes(content[:8192] + bytes(len(content) - 8192))  # its length is right, its pages are not
+    path.write_bytes(content[:16384] + bytes(len(content) - 16384))  # its length is right, its pages are not
     keys = SqliteKeys(path)
     keys.start(lambda after: [], 500)
     with pytest.raises(StoreError, match="search keys cannot be read"):

@@ -121,9 +121,7 @@ async def test_nothing_is_taken_once_the_store_closes(store: Store, arrived: Arr
         await store.append(arrived("late"))
 
 
-async def test_other_keys_open_nothing(
-    url: str | None, open_store: Open, arrived: Arrived, tmp_path: Path
-) -> None:
+async def test_other_keys_open_nothing(url: str | None, open_store: Open, arrived: Arrived, tmp_path: Path) -> None:
     store = await open_store(url=url)
     new = await store.append(arrived(note="secret"))
     await store.close()
@@ -144,9 +142,7 @@ async def test_a_body_moved_to_another_row_does_not_open(store: Store, arrived: 
     def swap(connection: Connection) -> None:
         sealed = {row.message: row.sealed for row in rows(connection, schema.body)}
         for to, source in ((first.id, second.id), (second.id, first.id)):
-            connection.execute(
-                schema.body.update().where(schema.body.c.message == to).values(sealed=sealed[source])
-            )
+            connection.execute(schema.body.update().where(schema.body.c.message == to).values(sealed=sealed[source]))
 
     await store.write(swap)
     with pytest.raises(StoreError, match="changed or moved"):
@@ -160,7 +156,9 @@ async def test_every_run_seals_under_a_key_of_its_own(url: str | None, open_stor
         await store.append(arrived("1", b"the same"))
         assert isinstance(store.sealer, Sealer)
         sealed = [bytes(row.sealed) for row in await store.read(rows, schema.body)]
-        opened = await store.read(messages.bodies, store.sealer, [row.message for row in await store.read(rows, schema.body)])
+        opened = await store.read(
+            messages.bodies, store.sealer, [row.message for row in await store.read(rows, schema.body)]
+        )
         assert set(opened.values()) == {b"the same"}, "what earlier runs sealed still opens"
         await store.close()
     assert len({one[:14] for one in sealed}) == 3
@@ -185,7 +183,10 @@ async def test_a_message_that_was_stored_first_is_routed_later(store: Store, arr
     )  # fmt: skip
     assert told == made
     found = await store.read(deliveries.of_message, row.first_delivery, row.deliveries)
-    assert [(one.id, one.destination, one.message) for one in found] == [(made[0].id, 2, new.id), (made[1].id, 3, new.id)]
+    assert [(one.id, one.destination, one.message) for one in found] == [
+        (made[0].id, 2, new.id),
+        (made[1].id, 3, new.id),
+    ]
     assert {key: count for key, count in store.tallies.received.items() if count} == {(1, Disposition.DELIVERING): 1}
 
 

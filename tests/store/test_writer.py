@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import random
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -85,7 +87,8 @@ async def test_a_closure_that_fails_fails_alone(store: Store, arrived: Arrived, 
     before = store.writer.commits
     async with held(store):
         work = [
-            store.write(put, "first"), store.write(put, "failing", error), store.append(arrived()), store.write(put, "last"),
+            store.write(put, "first"), store.write(put, "failing", error), store.append(arrived()),
+            store.write(put, "last"),
         ]  # fmt: skip
     done = await asyncio.gather(*work, return_exceptions=True)
     assert done[0] == "first"
@@ -163,7 +166,9 @@ async def test_two_processes_on_one_database_give_gapless_positions(
     await stores[1].read(neighbours)
 
 
-async def test_a_message_with_more_deliveries_than_a_block_of_ids(store: Store, arrived: Arrived, queued: Queued) -> None:
+async def test_a_message_with_more_deliveries_than_a_block_of_ids(
+    store: Store, arrived: Arrived, queued: Queued
+) -> None:
     first = await store.append(arrived("1", deliveries=[queued() for _ in range(990)]))
     big = await store.append(arrived("2", deliveries=[queued() for _ in range(2_500)]))
     for one in (first, big):
@@ -266,8 +271,6 @@ async def test_a_closure_that_meets_the_full_disk(sqlite_store: Store, arrived: 
 
 
 def incompressible(pattern: bytes) -> bytes:
-    import random
-
     return random.Random(pattern).randbytes(len(pattern))
 
 
@@ -342,14 +345,15 @@ async def test_a_result_with_text_that_no_database_can_hold(store: Store, arrive
     assert one.detail == "M\ufffdSA|AA ? ü"
 
 
-async def test_a_lost_connection_is_made_anew(role_url: str, owner_url: str, open_store: Open, arrived: Arrived) -> None:
-    import psycopg
-
+async def test_a_lost_connection_is_made_anew(
+    role_url: str, owner_url: str, open_store: Open, arrived: Arrived
+) -> None:
     store = await open_store(url=role_url)
     await store.append(arrived("1"))
     with psycopg.connect(owner_url, autocommit=True) as server:
         server.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     with pytest.raises(StoreError):
         await store.append(arrived("2"))

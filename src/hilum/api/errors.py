@@ -107,7 +107,10 @@ def _hilum(request: Request, error: Exception) -> JSONResponse:
 def _validation(request: Request, error: Exception) -> JSONResponse:
     """400 with the first error's place; what was sent is not repeated, it may name a patient."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
-    found = [{"field": _place(one["loc"]), "message": str(one["msg"])} for one in error.errors()]
+    found = [
+        {"field": "body" if one["type"] == "json_invalid" else _place(one["loc"]), "message": str(one["msg"])}
+        for one in error.errors()
+    ]
     first = found[0]
     return respond(
         request, INVALID, f"{first['field']}: {first['message']}", field=first["field"], details={"errors": found}

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.text import Text
 
+from hilum import clock
 from hilum.cli import options, output
 from hilum.cli.client import Client, ask
 from hilum.cli.options import DATA, Data, Json
-from hilum.errors import Conflict
+from hilum.errors import Conflict, HubUnreachable, NotFound
 
 Lane = Annotated[str, typer.Argument(help="A destination, such as lab/out.", metavar="DESTINATION")]
+PATIENCE = 15.0  # seconds
+T = TypeVar("T")
 app = typer.Typer(invoke_without_command=True)
 
 
@@ -71,7 +76,7 @@ def skip(
 
     async def work(client: Client) -> Any:
         number = delivery if delivery is not None else await _head(client, lane)
-        return await _act(client, lane, "skip", delivery=number, reason=reason)
+        return await _patiently(lambda: _act(client, lane, "skip", delivery=number, reason=reason))
 
     found = ask(data, work)
     output.show_json(found) if as_json else output.out.print("Skipped; the lane goes on.")
@@ -79,22 +84,38 @@ def skip(
 
 async def _act(client: Client, lane: str, verb: str, **body: Any) -> Any:
     if not client.running:
-        raise Conflict("no hub runs in this folder, so no lane moves; start it with: hilum serve")
+        raise HubUnreachable("no hub runs in this folder, so no lane moves; start it with: hilum serve")
     return await client.post(f"/lanes/{lane}/{verb}", **body)
 
 
 async def _head(client: Client, lane: str) -> int:
-    """The delivery that holds the destination up. Raises Conflict where there is none, or several."""
-    items = (await client.get("/lanes"))["items"]
-    stuck = next((one.get("stuck") or [] for one in items if one["reference"] == lane), [])
-    if len(stuck) != 1:
-        raise Conflict(
-            f"{lane} has {len(stuck)} stuck lanes; say which with --delivery"
-            if stuck
-            else f"nothing is stuck at {lane}"
-        )
-    number: int = stuck[0]["delivery"]
-    return number
+    """The delivery that holds the destination up. Raises NotFound where it is not a single one."""
+
+    async def look() -> int:
+        items = (await client.get("/lanes"))["items"]
+        one: dict[str, Any] = next((one for one in items if one["reference"] == lane), {"stuck": [], "backlog": 0})
+        if not one["backlog"]:
+            raise NotFound(f"nothing waits at {lane}")
+        if not one["stuck"]:
+            raise Conflict(f"nothing is stuck at {lane}: it is being sent")
+        if len(one["stuck"]) > 1:
+            raise NotFound(f"{lane} has {len(one['stuck'])} stuck lanes; say which with --delivery (see: hilum lanes)")
+        number: int = one["stuck"][0]["delivery"]
+        return number
+
+    return await _patiently(look)
+
+
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Try again while a delivery is being sent: that may take as long as a connection may."""
+    end = clock.monotonic() + PATIENCE
+    while True:
+        try:
+            return await work()
+        except Conflict:
+            if clock.monotonic() > end:
+                raise
+        await asyncio.sleep(0.3)
 
 
 def show(items: list[dict[str, Any]]) -> None:

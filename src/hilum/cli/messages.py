@@ -128,6 +128,7 @@ def show(
         _show_body(ask(data, body))
 
 
+WIDE = 96  # columns that a line a message needs
 _NOTHING = "No message yet. Send one: hilum send FILE --to mllp://127.0.0.1:2575"
 
 
@@ -160,13 +161,17 @@ def _show_list(found: dict[str, Any], nothing: str) -> None:
     if not items:
         output.out.print(nothing, soft_wrap=True)
         return
-    shown = output.table("received (UTC)", "id", "from", "type", "control id", "state",
-                         whole=("received (UTC)", "id", "type", "state"))  # fmt: skip
+    narrow = output.out.width < WIDE
+    columns = ("received (UTC)", "message", "from", "state")
+    wide = ("received (UTC)", "id", "from", "type", "control id", "state")
+    shown = output.table(*(columns if narrow else wide), whole=("received (UTC)", "id", "type", "state"))
     for one in items:
-        shown.add_row(
-            output.moment(one["received_at"])[5:], one["id"], output.plain(one["endpoint"]), output.kind(one["type"]),
-            output.plain(one["control_id"]), output.state(one["state"]),
-        )  # fmt: skip
+        cells = (output.moment(one["received_at"])[5:], one["id"], output.plain(one["endpoint"]))
+        kind, control, state = output.kind(one["type"]), output.plain(one["control_id"]), output.state(one["state"])
+        if narrow:
+            shown.add_row(cells[0], f"{kind} {control}\n{one['id']}".lstrip(), cells[2], state)
+        else:
+            shown.add_row(*cells, kind, control, state)
     output.out.print(shown)
     if found.get("next"):
         output.hint(f"\nOlder ones: the same with --before {found['next']}")

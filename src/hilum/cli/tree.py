@@ -98,7 +98,7 @@ class _Printer:
         """Path and name, up to the column of values; `alone`: no value follows."""
         name = definition.name if definition else ""
         depth = 1 + ("." in path) + (path.count(".") > 1)  # each level is moved in by four columns
-        width = 0 if alone else VALUE - 4 * depth - max(len(path), 10)
+        width = 0 if alone else max(0, VALUE - 4 * depth - max(len(path), 10))
         return Text.assemble((f"{path:<10} ", "cyan"), (f"{name:<{width}}" + " " * (not alone), "dim"), overflow="fold")
 
 

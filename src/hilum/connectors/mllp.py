@@ -173,7 +173,7 @@ class Listening(asyncio.Protocol):
         if self._source.config.keepalive:
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._source.connections.add(self)
-        self.steer()
+        asyncio.get_running_loop().call_soon(self.steer)  # uvloop begins to read right after this method
 
     def connection_lost(self, error: Exception | None) -> None:
         self._source.connections.discard(self)

@@ -23,6 +23,7 @@ from hilum.sdk.outcome import Delivered, Outcome, Transient
 
 log = telemetry.logger("engine")
 _SHOWN = 100  # stuck lanes that a status lists
+_DRAIN = 10.0  # seconds that a partner may take to answer when the hub ends
 _SLOW_STEP = 0.5  # base of the back-off while a partner cannot be reached
 
 
@@ -48,6 +49,8 @@ class Lanes:
         self.health, self.reason = "unknown", ""
         self.last_delivered_at: int | None = None
         self.paused = False
+        self.lagging = False  # sources are held for it
+        self.owed = 0  # the lag when its partner came back, or the least since: no source is held for that
         self._feed = feed
         self._recorder = recorder
         self._changed = changed
@@ -76,6 +79,7 @@ class Lanes:
         """Take up what waits since `watermark`."""
         self.line.cursor = watermark
         await self._feed.open(self.line, self.number)
+        self.owed = self.line.lag
         self._top_up()
         self._spawn_workers()
 
@@ -96,7 +100,7 @@ class Lanes:
                 lane.timer.cancel()
         tasks = [*self._tasks, *([self._feeding] if self._feeding else [])]
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self.endpoint.timeout / 1000)
+            _, late = await asyncio.wait(tasks, timeout=min(self.endpoint.timeout / 1000, _DRAIN))
             for task in late:
                 task.cancel()
             for task in late:
@@ -170,7 +174,9 @@ class Lanes:
 
     def pause(self, paused: bool) -> None:
         """Inactive integrations send nothing; their deliveries wait."""
-        self.paused = paused
+        if paused != self.paused:
+            self.paused, self.owed = paused, self.line.lag
+            self._changed(self)
         self._wake.set()
 
     # Workers
@@ -225,12 +231,18 @@ class Lanes:
             log.exception("destination failed", destination=self.reference)
             outcome = Transient(f"internal error: {type(error).__name__}", answered=True)
         if isinstance(outcome, Delivered):
-            self.breaker.success()
+            self._reached()
             self._end(lane, one, DeliveryState.DELIVERED, outcome.detail)
             if self.health != "healthy":
                 self._set_health("healthy", "")
             return True
         return self._failed(lane, one, outcome, started, round((clock.monotonic() - at) * 1_000_000))
+
+    def _reached(self) -> None:
+        """The partner spoke; what it missed meanwhile is caught up without holding anyone."""
+        if self.breaker.state != "closed":
+            self.owed = self.line.lag
+        self.breaker.success()
 
     def _failed(self, lane: Lane, one: Pending, outcome: Outcome, started: int, took: int) -> bool:
         kind = type(outcome).__name__.lower()
@@ -242,7 +254,7 @@ class Lanes:
             self.breaker.failure()
             self._set_health("unhealthy", detail)
         else:
-            self.breaker.success()
+            self._reached()
             self._set_health("degraded", f"last answer: {kind}")
         if kind != "unreachable" or first:
             self._recorder.tried(Attempt(one.id, one.attempts, started, took, kind, detail))
@@ -264,6 +276,7 @@ class Lanes:
         log.warning("dead letter", destination=self.reference, message=one.uuid, delivery=one.id, reason=why)
         if self.endpoint.on_dead == "block":
             lane.blocked, lane.reason = True, f"blocked by a dead letter: {why}"
+            self.line.failing.add(lane)
             self._set_health("unhealthy", lane.reason)
             return False
         self._end(lane, one, DeliveryState.DEAD, why)
@@ -276,7 +289,8 @@ class Lanes:
             self.last_delivered_at = clock.micros()
         if self.line.behind or lane.parked:
             self._top_up()
-        if self.line.backlog == self.endpoint.max_lag // 2:
+        if self.owed or self.lagging:
+            self.owed = min(self.owed, self.line.lag)
             self._changed(self)
 
     def _expired(self, one: Pending) -> bool:
@@ -296,6 +310,7 @@ class Lanes:
     def _hold(self, lane: Lane, seconds: float, reason: str) -> None:
         """The lane waits for its next try; its worker goes on with others."""
         lane.retry_at, lane.reason = clock.monotonic() + seconds, reason
+        self.line.failing.add(lane)
         lane.timer = asyncio.get_running_loop().call_later(seconds, self._release, lane)
         if not self.line.has_room:
             self._top_up()

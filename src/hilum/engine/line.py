@@ -44,6 +44,7 @@ class Line:
     def __init__(self) -> None:
         self.lanes: dict[int, Lane] = {}
         self.ready: deque[Lane] = deque()
+        self.failing: set[Lane] = set()  # their last try failed: they wait for the partner, or for a person
         self.backlog = 0  # everything that waits, wherever it is
         self.behind = False  # newer deliveries are in the store only
         self.cursor = 0  # the newest delivery that was taken into memory (or parked)
@@ -100,6 +101,7 @@ class Line:
     def end(self, lane: Lane, one: Pending) -> None:
         """The head of a lane ended."""
         lane.queue.popleft()
+        self.failing.discard(lane)
         self.held -= 1
         self.backlog -= 1
         self.drop_body(one)
@@ -149,6 +151,11 @@ class Line:
         if self._order:
             return self._order[0] - 1
         return self.cursor if self.behind else max(self.cursor, newest)
+
+    @property
+    def lag(self) -> int:
+        """What waits in lanes that move: those that fail are nobody's pace."""
+        return self.backlog - sum(len(lane.queue) + lane.parked for lane in self.failing)
 
     @property
     def has_room(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 from hilum import telemetry
@@ -51,16 +50,21 @@ class Pressure:
     def lag(self, lanes: Lanes) -> None:
         """A destination's backlog or health changed. One that is down slows nobody, up to its `max_backlog`."""
         backlog, endpoint = lanes.line.backlog, lanes.endpoint
-        reason = f"{lanes.reference} lags"
-        high = lanes.health != "unhealthy" and backlog > endpoint.max_lag
+        lag = lanes.line.lag - lanes.owed if lanes.health != "unhealthy" and not lanes.paused else 0
         full = endpoint.max_backlog is not None and backlog >= endpoint.max_backlog
-        relieved = lanes.health == "unhealthy" or backlog <= endpoint.max_lag // 2
-        drained = endpoint.max_backlog is None or backlog < endpoint.max_backlog
-        for valve in self._feeding(lanes.number):
-            if high or full:
-                valve.hold(reason)
-            elif relieved and drained:
+        high = full or lag > endpoint.max_lag
+        lanes.lagging = high or (lanes.lagging and lag > endpoint.max_lag // 2)
+        reason = f"{lanes.reference} lags"
+        for valve in self.valves.values():
+            if lanes.number not in valve.inbox.routing.destinations or not lanes.lagging:
                 valve.free(reason)
+            elif high:
+                valve.hold(reason)
+
+    def forget(self, lanes: Lanes) -> None:
+        """A destination is gone: nobody is held for it."""
+        for valve in self.valves.values():
+            valve.free(f"{lanes.reference} lags")
 
     async def watch(self) -> None:
         """Look at the disk and at what waits to be routed, for ever."""
@@ -78,6 +82,3 @@ class Pressure:
                 elif unrouted < _UNROUTED // 2:
                     valve.free("messages wait to be routed")
             await asyncio.sleep(_LOOK)
-
-    def _feeding(self, destination: int) -> Iterable[Valve]:
-        return [one for one in self.valves.values() if destination in one.inbox.routing.destinations]

@@ -68,11 +68,13 @@ class Recorder:
         self._store.refuse(attempt, destination).add_done_callback(moved)
 
     async def flush(self) -> None:
-        """Return once everything told so far is in its rows."""
+        """Return once everything told so far is in its rows; while the store refuses, that may take long."""
         while self._settled or self._tried or self._writing:
-            if self._writing is None:
+            if self._writing is None and self._room.is_set():
                 self._write()
-            if self._writing is not None:
+            if self._writing is None:
+                await self._room.wait()
+            else:
                 await asyncio.wait({self._writing})
                 await asyncio.sleep(0)  # let its callback run
 

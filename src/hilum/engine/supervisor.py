@@ -32,6 +32,7 @@ from hilum.security.references import resolve
 from hilum.store import Store, configuration, deliveries
 from hilum.store.configuration import Stored
 
+_FLUSH = 5.0  # seconds that results may take to be written before the hub ends without
 _RETRY = 5.0  # seconds between tries to start a source whose port (or folder) is taken
 _DRAIN = 1.0  # seconds between looks at removed endpoints
 log = telemetry.logger("engine")
@@ -88,7 +89,8 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*(self._stop_source(one) for one in list(self.sources.values())))
         await asyncio.gather(*(lanes.close() for lanes in self.lanes.values()))
-        await self.recorder.flush()
+        with contextlib.suppress(TimeoutError):  # what a full disk does not take is marked: the next start writes it
+            await asyncio.wait_for(self.recorder.flush(), _FLUSH)
 
     async def reconcile(self) -> None:
         """Read the configuration and make it so. A single step can't fail half-way: routes compile first."""
@@ -181,6 +183,7 @@ class Supervisor:
         self._draining = {one.endpoints[reference] for one, _ in wanted for reference in one.draining}
         for number in [number for number in self.lanes if number not in kept]:
             lanes = self.lanes.pop(number)
+            self.pressure.forget(lanes)
             await lanes.close()
             await self.recorder.flush()
 

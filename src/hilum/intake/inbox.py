@@ -18,7 +18,7 @@ from hilum.intake.routing import Routing, Verdict
 from hilum.intake.waiters import Waiters
 from hilum.model.message import Ack, Disposition, NewMessage
 from hilum.sdk.contracts import Receipt
-from hilum.store import Store, messages
+from hilum.store import Connection, Store, messages
 from hilum.store.keys import WINDOW
 
 log = telemetry.logger("intake")
@@ -26,6 +26,7 @@ _LARGE = 256 << 10  # bytes above which a message is routed beside the loop
 _SLOW = 0.025  # seconds after which a route is no longer run on the loop
 _UNREADABLE = Identity("", "", ())
 _CODES = {Disposition.ERROR: Ack.AE}
+_LOOK = 0.25  # seconds between looks at the rows of a message that is being delivered
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -75,7 +76,7 @@ class Inbox:
     def reject(self, body: bytes, reason: str, attributes: Mapping[str, str] | None = None) -> asyncio.Future[Receipt]:
         arrival = Arrival(body, attributes, None, self._loop.create_future(), clock.micros())
         with contextlib.suppress(FormatError):
-            arrival.identity = self.identify(body, attributes)
+            arrival.identity = dataclasses.replace(self.identify(body, attributes), dedupe=0)
         self.store(arrival, Verdict(Disposition.ERROR, note=reason), Ack.AR)
         return arrival.future
 
@@ -126,10 +127,15 @@ class Inbox:
         routing.slow = clock.monotonic() - started > _SLOW
         self.store(arrival, verdict)
 
-    def store(self, arrival: Arrival, verdict: Verdict, code: Ack | None = None) -> asyncio.Future[NewMessage]:
-        """Queue the row; the receipt is given after the commit."""
+    def store(
+        self, arrival: Arrival, verdict: Verdict, code: Ack | None = None, versions: str | None = None
+    ) -> asyncio.Future[NewMessage]:
+        """Queue the row; the receipt is given after the commit. `versions` routed it, if not the current ones."""
         code = code or _CODES.get(verdict.disposition, Ack.AA)
-        stored = self._store.append(self._row(arrival, verdict, code))
+        row = self._row(arrival, verdict, code)
+        if versions is not None:
+            row.routes = versions
+        stored = self._store.append(row)
         stored.add_done_callback(functools.partial(self._stored, arrival, verdict, code))
         return stored
 
@@ -155,21 +161,27 @@ class Inbox:
         new = done.result()
         self.latency.observe((clock.micros() - arrival.received_at) / 1_000_000)
         receipt = Receipt(new.uuid, code, verdict.disposition, note=verdict.note, errors=verdict.errors)
-        if arrival.wait is not None and verdict.deliveries:
+        if arrival.wait is not None and (verdict.deliveries or verdict.disposition is Disposition.RECEIVED):
             self._waiters.expect(new.id, verdict.deliveries)
             self._spawn(self._answer_after_delivery(arrival, receipt, new.id))
             return
-        if arrival.wait is not None and verdict.disposition is Disposition.RECEIVED:
-            receipt = dataclasses.replace(receipt, code=Ack.AE, note="stored, delivery pending")
         arrival.future.set_result(receipt)
 
     async def _answer_after_delivery(self, arrival: Arrival, receipt: Receipt, message: int) -> None:
-        delivered = await self._waiters.wait(message, arrival.wait or 0)
+        wait = arrival.wait or 0
+        delivered = await self._waiters.wait(message, min(wait, _LOOK))
+        if delivered is None:
+            with contextlib.suppress(StoreError):  # it may have ended in the very turn that announced it
+                delivered = await self._store.read(_delivered, message)
+        if delivered is None:
+            delivered = await self._waiters.wait(message, max(wait - _LOOK, 0))
         self._waiters.forget(message)
-        code = Ack.AA if delivered else Ack.AE
-        note = "" if delivered else "stored, delivery pending" if delivered is None else "stored, delivery failed"
         if not arrival.future.done():
-            arrival.future.set_result(dataclasses.replace(receipt, code=code, delivered=delivered, note=note))
+            arrival.future.set_result(_judged(receipt, delivered))
+
+    def routed(self, message: int, verdict: Verdict) -> None:
+        """A message that was stored first has its verdict now. Call it in the turn that announces its deliveries."""
+        self._waiters.routed(message, verdict.deliveries, verdict.disposition is not Disposition.ERROR)
 
     async def _settle_repeat(self, arrival: Arrival) -> None:
         """Look a possible repeat up: answer it as before, or go on with it as a new message."""
@@ -183,10 +195,9 @@ class Inbox:
                 self._storing[key] = arrival
                 self._route(arrival)
             else:
-                await self._answer_repeat(arrival, known)
-        except StoreError as error:
-            if not arrival.future.done():
-                arrival.future.set_exception(error)
+                self._spawn(self._answer_repeat(arrival, known))  # which may wait for delivery: others need not
+        except Exception as error:  # whatever a database says
+            self._fail(arrival, error)
         finally:
             held, self._held = self._held or deque(), None
             while held:
@@ -207,26 +218,56 @@ class Inbox:
             if row.body_hash != arrival.hash:
                 arrival.note = "another message with this control id was received before"
             elif Ack(row.ack or Ack.AE).positive:
+                if arrival.wait is not None and await self._store.read(_delivered, row.id) is False:
+                    arrival.note = "received before, but its delivery failed"
+                    continue
                 return row.id, messages.view(row, self._store.sealer).uuid
         return None
 
     async def _answer_repeat(self, arrival: Arrival, known: tuple[int, str]) -> None:
         message, identifier = known
-        delivered: bool | None = None
-        if arrival.wait is not None:
-            delivered = await self._waiters.wait(message, arrival.wait)
-            if delivered is None:
-                delivered = await self._store.read(messages.all_delivered, message)
-        late = arrival.wait is not None and not delivered
-        receipt = Receipt(
-            identifier, Ack.AE if late else Ack.AA, Disposition.DELIVERING, duplicate=True, delivered=delivered,
-            note="stored, delivery pending" if late else "",
-        )  # fmt: skip
+        receipt = Receipt(identifier, Ack.AA, Disposition.DELIVERING, duplicate=True)
+        try:
+            if arrival.wait is not None:
+                receipt = _judged(receipt, await self._await_delivery(message, arrival.wait))
+        except Exception as error:
+            self._fail(arrival, error)
+            return
         log.info("repeat answered", message=identifier)
         if not arrival.future.done():
             arrival.future.set_result(receipt)
+
+    async def _await_delivery(self, message: int, seconds: float) -> bool | None:
+        """The rows tell, for those who wait may be another process's, or an earlier one's."""
+        until = clock.monotonic() + seconds
+        delivered: bool | None = None
+        while delivered is None and (left := until - clock.monotonic()) > 0:
+            delivered = await self._store.read(_delivered, message)
+            if delivered is None:
+                delivered = await self._waiters.wait(message, min(left, _LOOK))
+        return delivered
+
+    def _fail(self, arrival: Arrival, error: Exception) -> None:
+        if not arrival.future.done():
+            known = isinstance(error, StoreError)
+            arrival.future.set_exception(error if known else StoreError(f"cannot tell whether it is new: {error}"))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _judged(receipt: Receipt, delivered: bool | None) -> Receipt:
+    """The answer of a source that acknowledges after delivery."""
+    code = Ack.AA if delivered else Ack.AE
+    note = "" if delivered else "stored, delivery pending" if delivered is None else "stored, delivery failed"
+    return dataclasses.replace(receipt, code=code, delivered=delivered, note=note)
+
+
+def _delivered(connection: Connection, message: int) -> bool | None:
+    """True: it is where it belongs; False: its route or a delivery failed for good; None: it is under way."""
+    (row,) = messages.by_ids(connection, [message])
+    if row.disposition == Disposition.RECEIVED:
+        return None
+    return False if row.disposition == Disposition.ERROR else messages.all_delivered(connection, message)

@@ -44,6 +44,7 @@ class Overdue:
         self._line: deque[Entry] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._thread: ThreadPoolExecutor | None = None
+        self._routing = self._closing = False
 
     def __len__(self) -> int:
         return len(self._line)
@@ -65,8 +66,10 @@ class Overdue:
 
     async def close(self) -> None:
         """What is not routed yet is stored as such; the next start goes on."""
+        self._closing = True
         if self._worker is not None:
-            self._worker.cancel()
+            if self._routing:
+                self._worker.cancel()  # a script is not waited for, but what it made is written
             with contextlib.suppress(asyncio.CancelledError):
                 await self._worker
         for entry in self._line:
@@ -89,14 +92,16 @@ class Overdue:
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="hilum-route")
-        while self._line:
+        while self._line and not self._closing:
             entry, routing = self._line[0], self._inbox.routing
             try:
                 if entry.arrival is not None:
                     body, attributes = entry.arrival.body, entry.arrival.attributes
                 else:
                     body, attributes = await self._read(entry)
+                self._routing = True
                 verdict = await loop.run_in_executor(self._thread, routing, body, attributes)
+                self._routing = False
                 await self._finish(entry, verdict, routing.versions)
             except StoreError as error:
                 log.error("a message waits for its route", reason=str(error))
@@ -109,7 +114,7 @@ class Overdue:
             entry.timer.cancel()
         if entry.stored is None:
             if entry.arrival is not None:
-                self._inbox.store(entry.arrival, verdict)
+                self._inbox.store(entry.arrival, verdict, versions=versions)
             return
         try:
             row: Message | NewMessage = await entry.stored
@@ -118,6 +123,7 @@ class Overdue:
         for one in verdict.deliveries:
             one.message, one.uuid, one.organization, one.queued_at = row.id, row.uuid, row.organization, row.received_at
         await self._store.route(row, verdict.disposition, list(verdict.deliveries), versions, verdict.note)
+        self._inbox.routed(row.id, verdict)
 
     async def _read(self, entry: Entry) -> tuple[bytes, dict[str, str]]:
         assert isinstance(entry.stored, asyncio.Future)  # noqa: S101 - recovered entries are stored ones

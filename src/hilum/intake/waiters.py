@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from hilum.model.delivery import Pending
 
+_ROUTE = 0  # stands for the deliveries of a message that is not routed yet
+
 
 class Waiters:
     """Told of each result by the engine. The loop's alone."""
@@ -17,9 +19,18 @@ class Waiters:
         self._futures: dict[int, asyncio.Future[bool]] = {}
 
     def expect(self, message: int, deliveries: Sequence[Pending]) -> None:
-        """Call in the same loop turn as the commit, before the engine can tell a result."""
-        self._open[message] = {one.id for one in deliveries}
+        """Call in the same loop turn as the commit, before the engine can tell a result.
+
+        Without deliveries it is yet to be `routed`.
+        """
+        self._open[message] = {one.id for one in deliveries} or {_ROUTE}
         self._futures[message] = asyncio.get_running_loop().create_future()
+
+    def routed(self, message: int, deliveries: Sequence[Pending], accepted: bool) -> None:
+        """What was stored before it was routed has its deliveries now. Call in the turn that announces them."""
+        if message in self._open:
+            self._open[message].update(one.id for one in deliveries)
+            self.settled(message, _ROUTE, accepted)
 
     def settled(self, message: int, delivery: int, delivered: bool) -> None:
         """A delivery ended."""
@@ -33,9 +44,10 @@ class Waiters:
             self._finish(message, message not in self._failed)
 
     async def wait(self, message: int, timeout: float) -> bool | None:  # noqa: ASYNC109 - the answer is None, no error
-        """True: all delivered; False: one failed for good; None: not within `timeout` seconds, or unknown."""
+        """True: all delivered; False: one failed for good; None: not known within `timeout` seconds."""
         future = self._futures.get(message)
         if future is None:
+            await asyncio.sleep(timeout)
             return None
         try:
             return await asyncio.wait_for(asyncio.shield(future), timeout)

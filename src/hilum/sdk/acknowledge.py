@@ -1,7 +1,8 @@
 """How a listener answers an HL7 v2 message (chapter 2, 2.9).
 
 Original mode answers one AA, AE or AR. Enhanced mode (MSH-15, MSH-16) answers CA, CE or CR once the message is
-stored, and AA, AE or AR as a message of its own after that.
+stored, and AA, AE or AR as a message of its own after that. Bad news that MSH-15 does not want to hear is told by
+the application acknowledgement, if that is wanted.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def acknowledge(ack: Acknowledgement, body: bytes, receipt: Receipt | None) -> l
     if _wanted(accept, stored == "CA"):
         said = (None, ()) if stored == "CA" else (text, errors)
         found.append(make(stored, *said, control_id=identifier))
-    if receipt is not None and stored == "CA" and _wanted(application, code == "AA"):
+    if (stored == "CA" or not found) and _wanted(application, code == "AA"):
         found.append(make(code, text, errors, control_id=f"{identifier[1:]}A"))
     return found
 

@@ -74,8 +74,13 @@ class KeyedHash:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._begun: dict[str, hashlib.blake2b] = {}  # the key is taken in once for each kind
 
     def __call__(self, kind: str, value: bytes) -> int:
         """A signed 64-bit number, as both databases store it."""
-        digest = hashlib.blake2b(value, digest_size=8, key=self._key, person=kind.encode()[:16]).digest()
-        return int.from_bytes(digest, "big", signed=True)
+        begun = self._begun.get(kind)
+        if begun is None:
+            begun = self._begun[kind] = hashlib.blake2b(digest_size=8, key=self._key, person=kind.encode()[:16])
+        one = begun.copy()
+        one.update(value)
+        return int.from_bytes(one.digest(), "big", signed=True)

@@ -31,9 +31,10 @@ class JobState:
 class Jobs:
     """`status` tells whether an engine runs in this process; without one nobody waits."""
 
-    def __init__(self, store: Store, status: Callable[[], Status | None]) -> None:
+    def __init__(self, store: Store, status: Callable[[], Status | None], deadline: float = DEADLINE) -> None:
         self._store = store
         self._status = status
+        self._deadline = deadline
 
     async def run(self, organization: int, kind: str, arguments: dict[str, Any], *, actor: str) -> JobState:
         """Insert a job and wait for its end, or for the deadline. Raises Conflict with the reason of a failed one."""
@@ -44,7 +45,7 @@ class Jobs:
             self._store.signal("job")
             if self._status() is not None:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._end(number, done), DEADLINE)
+                    await asyncio.wait_for(self._end(number, done), self._deadline)
             job = await self._store.read(jobs.get, number)
         finally:
             forget()

@@ -99,8 +99,8 @@ class Rows:
         deliveries = one.deliveries
         return (
             one.id, identifier.bytes, one.organization, one.endpoint, one.received_at, one.disposition.value, one.ack,
-            storable(one.type), storable(one.control_id), one.body_hash, one.origin, deliveries[0].id if deliveries else None,
-            len(deliveries), one.routes, note,
+            storable(one.type), storable(one.control_id), one.body_hash, one.origin,
+            deliveries[0].id if deliveries else None, len(deliveries), one.routes, note,
         )  # fmt: skip
 
     def body(self, one: NewMessage) -> tuple[int, bytes]:
@@ -282,7 +282,7 @@ class PostgresHot:
         raw.execute(self._insert[table], tuple(list(column) for column in zip(*rows, strict=True)))
 
     def _take(self, raw: Any, table: str, count: int) -> range:
-        """`count` ids in a row: a message's deliveries are neighbours. What is left of too short a block is given up."""
+        """`count` ids in a row, since a message's deliveries are neighbours. The rest of too short a block is given up."""
         left = self._ids[table]
         while len(left) < count:
             first = raw.execute(f"SELECT nextval('{table}_ids')").fetchone()[0]
@@ -308,7 +308,8 @@ delivered = progress.delivered + excluded.delivered, failed = progress.failed + 
 
 _SETTLE = """
 UPDATE delivery d SET state = r.state, attempts = r.attempts, done_at = r.done_at, detail = r.detail
-FROM unnest(%s::bigint[], %s::smallint[], %s::int[], %s::bigint[], %s::text[]) AS r(id, state, attempts, done_at, detail)
+FROM unnest(%s::bigint[], %s::smallint[], %s::int[], %s::bigint[], %s::text[])
+AS r(id, state, attempts, done_at, detail)
 WHERE d.id = r.id
 """
 

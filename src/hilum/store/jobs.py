@@ -12,7 +12,6 @@ from hilum import clock
 from hilum.errors import Conflict
 from hilum.store.schema import job
 
-
 JOB_TRANSITIONS: dict[str, frozenset[str]] = {
     "waiting": frozenset({"running"}),
     "running": frozenset({"running", "done", "failed"}),  # a restart takes up what was interrupted

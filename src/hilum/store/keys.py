@@ -32,7 +32,8 @@ _FANOUT = 8  # runs of one size that are merged into a bigger one
 _SLICES = 32  # a merge is done in slices of the hash range, so that it never holds the disk for long
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run (run INTEGER PRIMARY KEY, size INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS key (run INTEGER, hash INTEGER, message INTEGER, PRIMARY KEY (run, hash, message)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS key (run INTEGER, hash INTEGER, message INTEGER, PRIMARY KEY (run, hash, message))
+    WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS progress (one INTEGER PRIMARY KEY CHECK (one = 1), through INTEGER NOT NULL);
 """
 _FIND = "SELECT message FROM key WHERE run = ? AND hash = ? AND message < ? ORDER BY message DESC LIMIT ?"
@@ -85,9 +86,13 @@ class SqliteKeys:
         self._thread = threading.Thread(target=self._work, name="hilum-keys", daemon=True)
 
     def start(self, missing: Callable[[int], Sequence[NewMessage]], newest: int) -> None:
-        (stored,) = self._reading.execute("SELECT coalesce(max(through), 0) FROM progress").fetchone()
-        if stored > newest:
-            log.warning("search keys are made anew", reason="they know messages that are not in the store")
+        try:
+            (stored,) = self._reading.execute("SELECT coalesce(max(through), 0) FROM progress").fetchone()
+            problem = "they know messages that are not in the store" if stored > newest else ""
+        except sqlite3.DatabaseError as error:
+            problem = str(error)
+        if problem:
+            log.warning("search keys are made anew", reason=problem)
             self._reading.close()
             self._reading, stored = self._anew(), 0
         self._through = stored
@@ -128,8 +133,8 @@ class SqliteKeys:
             except sqlite3.Error as error:
                 raise StoreError(f"search keys cannot be read: {error}") from None
             finally:
-                if self._reading.in_transaction:
-                    self._reading.execute("COMMIT")
+                with contextlib.suppress(sqlite3.Error):
+                    self._reading.rollback()
         return sorted(found, reverse=True)[:limit]
 
     def _anew(self) -> sqlite3.Connection:

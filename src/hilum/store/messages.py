@@ -59,7 +59,9 @@ def _narrow(query: sa.Select[Any], organization: int, where: Filter) -> sa.Selec
         # a constant in the text, so that the partial index can be used
         query = query.where(sa.literal_column("disposition") == sa.literal_column(str(int(where.disposition))))
     if where.type is not None:
-        query = query.where(sa.or_(message.c.type == where.type, message.c.type.startswith(f"{where.type}^")))
+        query = query.where(
+            sa.or_(message.c.type == where.type, message.c.type.startswith(f"{where.type}^", autoescape=True))
+        )
     if where.since is not None:
         query = query.where(message.c.received_at >= where.since)
     if where.until is not None:
@@ -188,7 +190,8 @@ def purge_bodies(
 ) -> tuple[int, int | None]:
     """Look at `limit` bodies above message `after`, remove the organization's that are older than `cutoff`.
 
-    The bodies that are kept with their deliveries go too. What waits for its delivery or its route stays. Returns how many went, and where to go on (None: done).
+    The bodies that are kept with their deliveries go too. What waits for its delivery or its route stays.
+    Returns how many went, and where to go on (None: done).
     """
     window = sa.select(body.c.message).where(body.c.message > after).order_by(body.c.message).limit(limit).subquery()
     waiting = sa.and_(

@@ -252,6 +252,6 @@ def _standing(connection: sa.Connection) -> Any:
 
 def _vacuum(connection: sa.Connection, /) -> int:
     """Frees up to 500 pages; returns how many are left."""
-    connection.exec_driver_sql("PRAGMA incremental_vacuum(500)").fetchall()
+    driver(connection).execute("PRAGMA incremental_vacuum(500)").fetchall()  # each fetch frees a page
     left: int = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
     return left

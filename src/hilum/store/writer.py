@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -123,9 +124,9 @@ class Writer:
             self._committed(connection, messages)
         except Exception as error:
             reason = explain(error)
-            log.error(
-                "commit failed", reason=str(reason), messages=len(messages), exc_info=not isinstance(reason, StoreFull)
-            )
+            # the frames alone: the text of a database's error may quote the row
+            trace = "" if isinstance(reason, StoreFull) else "".join(traceback.format_tb(error.__traceback__))
+            log.error("commit failed", reason=str(reason), messages=len(messages), trace=trace)
             outcomes = [(future, None, reason) for _, future in batch]
             self._disconnect()
             messages = []
@@ -153,6 +154,8 @@ class Writer:
                 savepoint.rollback()
             except sa.exc.SQLAlchemyError:  # the database gave up the whole transaction, such as on a full disk
                 raise error from None
+            if connection.invalidated:
+                raise
             self.hot.undo(saved)
             return None, explain(error) if isinstance(error, sa.exc.SQLAlchemyError) else error
 
@@ -193,10 +196,11 @@ class Writer:
 
 
 def explain(error: BaseException) -> HilumError:
-    """What a failed transaction means to the rest of the hub."""
+    """What a failed transaction means to the rest of the hub. PostgreSQL's details quote the row: they are left out."""
     if isinstance(error, HilumError):
         return error
-    text = str(getattr(error, "orig", None) or error)
+    original = getattr(error, "orig", None) or error
+    text = getattr(getattr(original, "diag", None), "message_primary", None) or str(original)
     if "disk is full" in text or "No space left" in text or "disk I/O error" in text:
         return StoreFull(f"no room to store: {text}")
     return StoreError(f"cannot store: {text}")

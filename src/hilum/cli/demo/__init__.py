@@ -200,8 +200,9 @@ def next_steps(watch: Watch, data: Path, ports: dict[str, int]) -> Panel:
         (f"curl http://127.0.0.1:{ports['http']}/health/ready", "and /metrics"),
     )
     grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
     for line, what in steps:
-        grid.add_row(Text(line, no_wrap=True), Text(what, "dim"))
+        grid.add_row(line, Text(what, "dim"))
     return Panel(grid, title="Try next, in another terminal", border_style="green", expand=False)
 
 
