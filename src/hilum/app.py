@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hilum.model.status import Status
 from hilum.outbound.dialer import Dialer
 from hilum.sdk.registry import Registry, discover
 from hilum.security.keyring import Keyring
+from hilum.services import backup
 from hilum.services.configuration import Configurations, load
 from hilum.services.health import Health
 from hilum.services.jobs import Jobs
@@ -123,6 +125,7 @@ class Hub:
                 jobs=jobs,
                 configurations=self.configurations,
                 reload=self.reload,
+                backup=functools.partial(backup.create, store),
                 health=Health(store, names, status),
                 metrics=Metrics(store, names, status),
             )

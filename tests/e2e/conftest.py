@@ -47,7 +47,7 @@ def free_port() -> int:
 async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Wait for a condition; how long is bounded, not judged."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for is another process's doing
             await asyncio.sleep(0.02)
 
 
@@ -286,6 +286,7 @@ class Partner:
         self.port = free_port()
         self.judge = judge or (lambda arrival: "AA")
         self.delay = 0.0
+        self.remark = ""  # MSA-3
         self.arrivals: list[Arrival] = []
         self.life = 0
         self.connections = 0
@@ -350,7 +351,8 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, control: str, code: str) -> None:
         if not self.transport.is_closing():
-            text = rf"MSH|^~\&|P|P|HUB|HILUM|20261122||ACK|A{control}|P|2.5.1" + f"\rMSA|{code}|{control}\r"
+            said = self._partner.remark
+            text = rf"MSH|^~\&|P|P|HUB|HILUM|20261122||ACK|A{control}|P|2.5.1" + f"\rMSA|{code}|{control}|{said}\r"
             self.transport.write(b"\x0b" + text.encode() + b"\x1c\r")
 
 
@@ -386,7 +388,8 @@ class Proof:
         )
         delivered, failed = Counter[int](), Counter[int]()
         for destination, state, count in ended:
-            (delivered if state == 1 else failed)[destination] += count
+            if state:
+                (delivered if state == 1 else failed)[destination] += count
         async with hub.opened() as opened:
             tallies = opened.store.tallies
             assert +tallies.received == received

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.anyio
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 async def test_every_acknowledgement_has_its_own_sync(e2e: Any, tmp_path: Path) -> None:
@@ -23,10 +29,9 @@ async def test_every_acknowledgement_has_its_own_sync(e2e: Any, tmp_path: Path) 
     hub = e2e.hub(tmp_path, config, prefix=["strace", "-f", "-y", "-s", "4000", "-e", calls, "-o", trace])
     await hub.start()
     await e2e.sender(port, "s").run(40)
-    child = next(Path(f"/proc/{hub.process.pid}/task/{hub.process.pid}").glob("children")).read_text().split()[0]
-    hub.kill()  # strace; its child goes on
-    with __import__("contextlib").suppress(ProcessLookupError):
-        __import__("os").kill(int(child), 9)
+    (traced,) = _children(hub.process.pid)
+    os.kill(traced, signal.SIGKILL)  # strace ends with it
+    hub.process.wait()
     synced, acknowledged = False, 0
     for line in trace.read_text(errors="replace").splitlines():
         if re.search(r"fdatasync\(\d+<[^>]*hub\.db-wal>\)|fdatasync resumed", line):
@@ -40,6 +45,7 @@ async def test_every_acknowledgement_has_its_own_sync(e2e: Any, tmp_path: Path) 
 async def test_no_patient_is_readable_in_the_data_folder(e2e: Any, tmp_path: Path) -> None:
     """After a run and after kill -9: bodies, search keys, what partners said and what steps noted."""
     partner, port = await e2e.partner(lambda arrival: "AA" if arrival.control != "s-2" else "AR"), e2e.free_port()
+    partner.remark = "Okonkwo, PATIENT77882 is not ours"
     lane = {"key": "PID-3.1", "concurrency": 2}
     config = e2e.layout({"feed": {"url": f"mllp://127.0.0.1:{port}"}}, {"p": {"url": partner.url, "lane": lane}})
     hub = e2e.hub(tmp_path, config)

@@ -83,7 +83,7 @@ async def test_one_stuck_patient_does_not_stop_the_others(e2e: Any, tmp_path: Pa
     await e2e.until(lambda: any(one.patient == "stuck" for one in partner.arrivals))
     await asyncio.wait_for(asyncio.gather(stuck.run(100), others.run(300)), 30)
     await e2e.until(lambda: partner.distinct == 301)
-    assert [one.control for one in partner.arrivals if one.patient == "stuck"][0] == "x-0"
+    assert next(one.control for one in partner.arrivals if one.patient == "stuck") == "x-0"
     partner.judge = lambda arrival: "AA"
     if answer:  # a person frees what a dead letter blocks; a restart does not resend it by itself
         assert await hub.stop() == 0
@@ -119,7 +119,7 @@ async def test_a_dead_destination_slows_neither_intake_nor_another(e2e: Any, tmp
 
 
 async def test_delivery_keeps_pace_with_sixty_four_senders(e2e: Any, tmp_path: Path) -> None:
-    """The bound is 200 messages; a sender has one outstanding, and what is on its way when it is reached still comes."""
+    """The bound is 200 messages; what is on its way when that is reached, one for each sender, still comes."""
     partner, port = await e2e.partner(), e2e.free_port()
     hub = e2e.hub(tmp_path, e2e.layout(_feed(port), {"p": {"url": partner.url, "max_lag": 200}}))
     load = e2e.load(*(e2e.sender(port, f"s{number:02}") for number in range(64)))

@@ -6,11 +6,13 @@ import dataclasses
 import os
 import pwd
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
 from hilum.sdk.registry import Registry
+from hilum.services.backup import Report
 from hilum.services.configuration import Configurations
 from hilum.services.health import Health
 from hilum.services.jobs import Jobs
@@ -35,6 +37,7 @@ class Services:
     jobs: Jobs
     configurations: Configurations
     reload: Callable[[], Awaitable[None]]
+    backup: Callable[[Path], Awaitable[Report]]
     health: Health
     metrics: Metrics
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
 
 from hilum.cli import output
 from hilum.cli.client import ask
@@ -80,9 +82,16 @@ def _progress(what: str) -> Iterator[Callable[[float], None]]:
 
 
 def _show(report: dict[str, Any], title: str) -> None:
-    output.out.print(title, soft_wrap=True)
-    shown = output.table("what", "")
-    for name, value in report.items():
-        text = ", ".join(f"{key} {number}" for key, number in value.items()) if isinstance(value, dict) else value
-        shown.add_row(output.plain(name).replace("_", " "), output.plain(text))
-    output.out.print(shown)
+    rows = report["rows"]
+    lines = (
+        ("written", f"{output.moment(report['created_at'])} UTC by Hilum {report['hilum']}"),
+        ("size", f"{report['size'] / 1_000_000:,.1f} MB"),
+        ("holds", f"{rows['message']:,} messages, {rows['delivery']:,} deliveries"),
+        ("compared", f"{report['opened']:,} bodies with their hash" if report["opened"] else ""),
+    )
+    grid = Table.grid(padding=(0, 2))
+    for name, value in lines:
+        if value:
+            grid.add_row(Text(f"  {name}", "dim"), output.plain(value))
+    output.out.print(Text(title, "green"), soft_wrap=True)
+    output.out.print(grid)

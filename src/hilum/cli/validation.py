@@ -12,8 +12,6 @@ from hilum.cli import output
 from hilum.cli.hl7_files import read_messages
 from hilum.cli.options import Json
 from hilum.formats.hl7v2 import Message
-from hilum.formats.hl7v2.profile import Profile
-from hilum.formats.hl7v2.validation import validate
 
 
 def check_message(
@@ -31,6 +29,9 @@ def check_message(
 
         hilum check-message admit.hl7 --profile site.yaml --json
     """
+    from hilum.formats.hl7v2.profile import Profile  # loaded where it is used: it takes longer than all the rest
+    from hilum.formats.hl7v2.validation import validate
+
     site = Profile.load(profile.read_text("utf-8")) if profile else None
     results: list[dict[str, Any]] = []
     for body in read_messages(file):

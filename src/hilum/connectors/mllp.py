@@ -28,6 +28,7 @@ from hilum.sdk.tls import Tls
 log = telemetry.logger("mllp")
 _UNANSWERED = 256  # frames of one connection that wait for their answer before it is read on
 _CONNECT = 10.0
+_FINISH = 8.0  # seconds that answers may take when the listener stops
 
 
 class Config(SdkConfig):
@@ -108,7 +109,7 @@ class MllpSource(Source[Config]):
         for connection in list(self.connections):
             connection.finish()
         if waits := [connection.closed for connection in self.connections]:
-            await asyncio.wait(waits, timeout=30)
+            await asyncio.wait(waits, timeout=_FINISH)
         for connection in list(self.connections):
             connection.abort()
         if self._server is not None:

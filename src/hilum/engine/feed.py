@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hilum.engine.line import Lane, Line
-from hilum.errors import HilumError
+from hilum.engine.line import WINDOW, Lane, Line
+from hilum.errors import HilumError, StoreError
 from hilum.intake.routing import remake
 from hilum.model.delivery import Pending
 from hilum.model.message import Message
@@ -13,6 +13,7 @@ from hilum.pipeline import Pipeline
 from hilum.store import Connection, Store, deliveries, messages
 
 _PAGE = 500
+_LOW = 8  # deliveries below which a lane is given more of those that it has parked
 _BYTES = 16 << 20  # bodies made again in one go
 
 
@@ -32,15 +33,25 @@ class Feed:
         for key, count in parked.items():
             line.lanes[key] = Lane(key, parked=count)
 
-    async def top_up(self, line: Line, destination: int) -> list[Lane]:
-        """Park stuck lanes if memory is needed, then fill it. Returns the lanes that became ready."""
+    @staticmethod
+    def hungry(line: Line) -> list[Lane]:
+        """Lanes that need more of what they have parked; one that fails needs its head alone."""
+        low = _LOW if line.has_room else 1
+        parked = [one for one in line.lanes.values() if one.parked]
+        return [one for one in parked if len(one.queue) < (1 if one in line.failing else low)]
+
+    async def top_up(self, line: Line, destination: int, park: bool) -> list[Lane]:
+        """Park stuck lanes if others could move, then fill memory. Returns the lanes that became ready."""
         ready: list[Lane] = []
-        if line.behind and not line.has_room:
+        if park:
             for lane in line.stuck():
                 if await self._park(line, lane):
                     ready.append(lane)
-        for lane in [one for one in line.lanes.values() if one.parked and len(one.queue) < 8]:
-            for one in await self._store.read(deliveries.unparked, destination, lane.key, lane.read, _PAGE):
+        for lane in self.hungry(line):
+            count = min(_PAGE, max(WINDOW // 2 - line.held, 1))
+            page = await self._store.read(deliveries.unparked, destination, lane.key, lane.read, count)
+            lane.parked = lane.parked if page else 0
+            for one in page:
                 if (found := line.take_back(lane, one)) is not None:
                     ready.append(found)
         while line.behind and line.has_room:
@@ -57,16 +68,9 @@ class Feed:
         aside = [one for one in page if one.lane in line.lanes and line.lanes[one.lane].parked]
         if aside:
             await self._store.write(deliveries.park, aside)
-            for one in aside:
-                line.lanes[one.lane].parked += 1
         parked = {one.id for one in aside}
-        ready: list[Lane] = []
-        for one in page:
-            if one.id in parked:
-                line.cursor = one.id
-            elif (found := line.take(one)) is not None:
-                ready.append(found)
-        return ready
+        found = [line.read(one, aside=one.id in parked) for one in page]
+        return [lane for lane in found if lane is not None]
 
     async def bodies(self, wanted: Sequence[Pending]) -> dict[int, str]:
         """Fill in missing bodies, as far as memory allows. Returns what cannot be made, with the reason."""
@@ -77,6 +81,8 @@ class Feed:
         for one in missing:
             message, kept = found.get(one.id, (None, None))
             try:
+                if isinstance(kept, StoreError):
+                    raise kept
                 if kept is not None:
                     one.body = kept
                 elif message is not None and message.body is not None:
@@ -89,15 +95,15 @@ class Feed:
         return problems
 
     async def _park(self, line: Line, lane: Lane) -> bool:
-        """Put the tail of a stuck lane aside; it stands still meanwhile. True: it became ready."""
+        """Put a stuck lane aside; it stands still meanwhile. True: it became ready."""
         lane.frozen = True
         try:
-            tail = line.tail(lane)
-            await self._store.write(deliveries.park, [one for one in tail if not one.parked])
-            line.park(lane, tail)
+            await self._store.write(deliveries.park, [one for one in lane.queue if not one.parked])
+            line.park(lane)
         finally:
             lane.frozen = False
-        return not lane.busy and line.release(lane)
+            ready = not lane.busy and line.release(lane)  # its time may have come meanwhile
+        return ready
 
 
 def _waiting(connection: Connection, destination: int, after: int) -> tuple[int, dict[int, int], int]:
@@ -108,14 +114,19 @@ def _waiting(connection: Connection, destination: int, after: int) -> tuple[int,
 
 def _originals(
     connection: Connection, store: Store, wanted: Sequence[Pending]
-) -> dict[int, tuple[Message | None, bytes | None]]:
-    """For each delivery its message with the body, or the body that is kept with it."""
-    ids = sorted({one.message for one in wanted if not one.keep})
-    kept = messages.bodies(connection, store.sealer, ids)
-    rows = {row.id: messages.view(row, store.sealer, kept.get(row.id)) for row in messages.by_ids(connection, ids)}
-    return {
-        one.id: (None, deliveries.kept_body(connection, store.sealer, one.id))
-        if one.keep
-        else (rows.get(one.message), None)
-        for one in wanted
-    }
+) -> dict[int, tuple[Message | None, bytes | StoreError | None]]:
+    """For each delivery its message with the body, or the body that is kept with it, or why neither opens."""
+    try:
+        ids = sorted({one.message for one in wanted if not one.keep})
+        kept = messages.bodies(connection, store.sealer, ids)
+        rows = {row.id: messages.view(row, store.sealer, kept.get(row.id)) for row in messages.by_ids(connection, ids)}
+        return {
+            one.id: (None, deliveries.kept_body(connection, store.sealer, one.id))
+            if one.keep
+            else (rows.get(one.message), None)
+            for one in wanted
+        }
+    except StoreError as error:  # one of them was changed on the disk: it must not stop the others
+        if len(wanted) == 1:
+            return {wanted[0].id: (None, error)}
+        return {key: one for each in wanted for key, one in _originals(connection, store, [each]).items()}

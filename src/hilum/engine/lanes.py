@@ -22,8 +22,10 @@ from hilum.sdk.contracts import Destination, Outbound
 from hilum.sdk.outcome import Delivered, Outcome, Transient
 
 log = telemetry.logger("engine")
+_TOGETHER = 64  # bodies made again with one look at the store
 _SHOWN = 100  # stuck lanes that a status lists
 _DRAIN = 10.0  # seconds that a partner may take to answer when the hub ends
+_GRACE = 120.0  # seconds that a replaced destination has to end what it sends, and to hear what was committed
 _SLOW_STEP = 0.5  # base of the back-off while a partner cannot be reached
 
 
@@ -59,19 +61,27 @@ class Lanes:
         self._feeding: asyncio.Task[None] | None = None
         self._closing = False
         self._replaced: list[Destination[Any]] = []
+        self._ending: asyncio.Task[None] | None = None
         self.destination = destination
         self._tune(endpoint)
 
     def configure(self, endpoint: Endpoint, destination: Destination[Any]) -> None:
         """Take a new configuration; what is being sent right now ends with the old one."""
         self._replaced.append(self.destination)
+        asyncio.get_running_loop().call_later(_GRACE, self._end_replaced, self.destination)
         self.destination = destination
         self._tune(endpoint)
         self._spawn_workers()
         self._wake.set()
 
+    def _end_replaced(self, destination: Destination[Any]) -> None:
+        if not self._closing:
+            self._replaced.remove(destination)
+            self._ending = asyncio.get_running_loop().create_task(destination.close())
+
     def _tune(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self._many = min(endpoint.max_lag, (endpoint.max_backlog or endpoint.max_lag + 1) - 1)
         self.breaker = Breaker(endpoint.breaker)
         self._limiter = Limiter(endpoint.rate_limit) if endpoint.rate_limit else None
 
@@ -87,8 +97,9 @@ class Lanes:
         """A delivery was committed."""
         if self.line.announce(one) is not None:
             self._wake.set()
-        if self.line.backlog > self.endpoint.max_lag:
+        if self.line.backlog > self._many:
             self._changed(self)
+        if self.line.behind:
             self._top_up()
 
     async def close(self) -> None:
@@ -161,7 +172,9 @@ class Lanes:
     def skip(self, delivery: int, reason: str, state: DeliveryState = DeliveryState.SKIPPED) -> bool:
         """Take the head of a lane out of it. False where that delivery is no waiting head."""
         for lane in list(self.line.lanes.values()):
-            if lane.queue and lane.queue[0].id == delivery and (lane.blocked or lane.retry_at or not lane.busy):
+            if not lane.queue or lane.queue[0].id != delivery or lane.frozen:
+                continue
+            if lane.stuck or not lane.busy:
                 self._end(lane, lane.queue[0], state, reason)
                 self._release(lane)
                 return True
@@ -197,12 +210,12 @@ class Lanes:
                 await asyncio.sleep(min(pause, 0.2))
                 continue
             lane = self.line.ready.popleft()
-            if not lane.queue or lane.busy or lane.blocked:
+            if not lane.queue or lane.busy or lane.blocked or lane.frozen:
                 continue
             lane.busy = True
             try:
                 while lane.queue and await self._deliver(lane, lane.queue[0]):
-                    if self._closing or self.paused or self.line.ready:
+                    if self.line.ready or self._halted:
                         break  # the others' turn
             except StoreError as error:
                 self._hold(lane, 1.0, str(error))
@@ -212,6 +225,10 @@ class Lanes:
             if not lane.stuck:
                 self._release(lane)
 
+    @property
+    def _halted(self) -> bool:
+        return self.paused or self._closing
+
     async def _deliver(self, lane: Lane, one: Pending) -> bool:
         """Try the head of a lane once. True: the lane may go on at once."""
         if self._expired(one):
@@ -219,7 +236,7 @@ class Lanes:
             return True
         await self._recorder.room()
         if one.body is None and not await self._load(lane, one):
-            return True
+            return self._dead(lane, one, "cannot be made again")
         if self._limiter and (pause := self._limiter.wait()):
             await asyncio.sleep(pause)
         one.attempts += 1
@@ -287,7 +304,7 @@ class Lanes:
         self._recorder.settle(one, state, detail)
         if state is DeliveryState.DELIVERED:
             self.last_delivered_at = clock.micros()
-        if self.line.behind or lane.parked:
+        if self.line.behind or lane.parked or self.line.stretched:
             self._top_up()
         if self.owed or self.lagging:
             self.owed = min(self.owed, self.line.lag)
@@ -297,14 +314,15 @@ class Lanes:
         return self.endpoint.expire is not None and clock.micros() - one.queued_at > self.endpoint.expire * 1000
 
     async def _load(self, lane: Lane, one: Pending) -> bool:
-        """Make the bodies of the lane's next deliveries again. False: this one cannot be made, and is dead."""
-        problem = await self._feed.bodies(list(lane.queue)[:64])
+        """Make the bodies of the lane's next deliveries again. False: this one cannot be made."""
+        missing = [other for other in list(lane.queue)[:_TOGETHER] if other.body is None]
+        problem = await self._feed.bodies(missing)
         if one.body is None:
             reason = problem.get(one.id, "its body was removed by retention")
-            self._recorder.tried(Attempt(one.id, one.attempts + 1, clock.micros(), 0, "permanent", reason))
-            self._end(lane, one, DeliveryState.DEAD, "cannot be made again")
+            one.attempts += 1
+            self._recorder.tried(Attempt(one.id, one.attempts, clock.micros(), 0, "permanent", reason))
             return False
-        self.line.held_bytes += sum(len(other.body) for other in list(lane.queue)[:64] if other.body)
+        self.line.held_bytes += sum(len(other.body) for other in missing if other.body)
         return True
 
     def _hold(self, lane: Lane, seconds: float, reason: str) -> None:
@@ -331,10 +349,13 @@ class Lanes:
     def _top_up(self) -> None:
         if self._closing or (self._feeding is not None and not self._feeding.done()):
             return
-        wants = [lane for lane in self.line.lanes.values() if lane.parked and len(lane.queue) < 8]
-        if (self.line.behind and self.line.has_room) or wants or (self.line.behind and self.line.stuck()):
+        line = self.line
+        # only lanes of a partner that is there, and that has several, can be in each other's way
+        park = (line.behind and not line.has_room) or line.stretched
+        park = park and self.endpoint.lane.key is not None and self.breaker.state == "closed" and bool(line.stuck())
+        if (line.behind and line.has_room) or park or self._feed.hungry(line):
             self._feeding = asyncio.get_running_loop().create_task(
-                self._guard(self._feed.top_up(self.line, self.number))
+                self._guard(self._feed.top_up(line, self.number, park))
             )
 
     async def _guard(self, work: Awaitable[Iterable[Lane]]) -> None:
@@ -344,5 +365,5 @@ class Lanes:
         except StoreError as error:
             log.error("waiting deliveries cannot be read", destination=self.reference, reason=str(error))
             await asyncio.sleep(1)
-        if self.line.behind and self.line.has_room:
-            asyncio.get_running_loop().call_later(0.01, self._top_up)
+            self._wake.set()
+        asyncio.get_running_loop().call_later(0.01, self._top_up)  # who asked meanwhile was not heard

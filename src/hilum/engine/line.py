@@ -14,7 +14,6 @@ from hilum.model.delivery import Pending
 
 WINDOW = 4_000  # deliveries in memory
 WINDOW_BYTES = 64 << 20  # bodies in memory; above it a body is made again when its turn comes
-STUCK = 32  # deliveries of a stuck lane that stay in memory while others need the room
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -53,19 +52,34 @@ class Line:
         self.held_bytes = 0
         self._order: deque[int] = deque()  # ids in memory that are not parked, ascending
         self._done: set[int] = set()
+        self._early: set[int] = set()  # read from the store before they were announced
 
     def announce(self, one: Pending) -> Lane | None:
         """A new delivery. Returns the lane that became ready, or None."""
         self.backlog += 1
         self.newest = one.id
+        if self._early and one.id in self._early:
+            self._early.discard(one.id)
+            return None
         lane = self.lanes.get(one.lane)
-        if self.behind or self.held >= WINDOW or (lane is not None and (lane.parked or lane.frozen)):
+        full = self.held >= WINDOW and self.held - len(self.failing) >= WINDOW
+        if self.behind or full or (lane is not None and (lane.parked or lane.frozen)):
             self.behind = True
             return None
         return self.take(one)
 
+    def read(self, one: Pending, *, aside: bool) -> Lane | None:
+        """The next waiting one of the store comes into memory; `aside`: it was parked there instead."""
+        if one.id > self.newest:
+            self._early.add(one.id)
+        if not aside:
+            return self.take(one)
+        self.cursor = one.id
+        self.lanes[one.lane].parked += 1
+        return None
+
     def take(self, one: Pending) -> Lane | None:
-        """Into memory. A lane with parked deliveries takes nothing directly: see `parking`."""
+        """Into memory. A lane with parked deliveries takes nothing directly: what is parked comes first."""
         self.cursor = one.id
         lane = self.lanes.get(one.lane)
         if lane is None:
@@ -123,23 +137,21 @@ class Line:
         return False
 
     def stuck(self) -> list[Lane]:
-        """Lanes that wait for their next try (or for a person) and hold more memory than they need."""
-        return [lane for lane in self.lanes.values() if lane.stuck and len(lane.queue) > STUCK]
+        """Lanes that wait for their next try (or for a person) and hold memory, or the watermark."""
+        waiting = [lane for lane in self.failing if lane.stuck and lane.queue]
+        return [lane for lane in waiting if len(lane.queue) > 1 or not lane.queue[0].parked]
 
-    def tail(self, lane: Lane) -> list[Pending]:
-        """What of a stuck lane should be parked: all but the first few."""
-        return [lane.queue[place] for place in range(STUCK, len(lane.queue))]
-
-    def park(self, lane: Lane, tail: list[Pending]) -> None:
-        """`tail`, the end of a frozen lane, is parked in the store now: out of memory with it."""
-        for one in reversed(tail):
-            lane.queue.pop()
-            self.drop_body(one)
+    def park(self, lane: Lane) -> None:
+        """All of a frozen lane is parked in the store now. Its head alone stays in memory, to be tried."""
+        for one in lane.queue:
             if not one.parked:
+                one.parked = True
                 self._pass(one.id)
-        lane.parked += len(tail)
-        lane.read = min(lane.read, tail[0].id - 1)
-        self.held -= len(tail)
+        while len(lane.queue) > 1:
+            self.drop_body(lane.queue.pop())
+            self.held -= 1
+            lane.parked += 1
+        lane.read = lane.queue[0].id
 
     def _pass(self, delivery: int) -> None:
         self._done.add(delivery)
@@ -159,4 +171,9 @@ class Line:
 
     @property
     def has_room(self) -> bool:
-        return self.held < WINDOW // 2
+        return self.held - len(self.failing) < WINDOW // 2
+
+    @property
+    def stretched(self) -> bool:
+        """So much has ended behind one that has not that the watermark must be freed."""
+        return len(self._order) > 2 * WINDOW

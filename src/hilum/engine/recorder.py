@@ -35,6 +35,7 @@ class Recorder:
         self._room.set()
         self.watermarks: Callable[[], dict[int, int]] = dict
         self._last: dict[int, int] = {}
+        self._refusing: set[asyncio.Task[None]] = set()
 
     async def room(self) -> None:
         """Wait while results cannot be written down: what cannot be recorded must not be sent."""
@@ -44,7 +45,8 @@ class Recorder:
 
     def settle(self, one: Pending, state: DeliveryState, detail: str) -> None:
         """A delivery ended. A delivered one is marked at once, before the lane goes on."""
-        if state is DeliveryState.DELIVERED:
+        # several may have been on their way when the mark filled up: no more than one a lane
+        if state is DeliveryState.DELIVERED and not self._store.mark.full:
             self._slots.append(self._store.mark.add(one.id))
         self._settled.append(Settled(one.id, one.destination, one.message, state, one.attempts, clock.micros(), detail))
         if one.parked:
@@ -59,16 +61,29 @@ class Recorder:
 
     def judged_late(self, delivery: int, destination: int, reason: str) -> None:
         """A delivered one was refused afterwards: rewrite its row, move its count."""
+        judged = Attempt(delivery, 0, clock.micros(), 0, "permanent", reason)
+        task = self._loop.create_task(self._refuse(judged, destination))
+        self._refusing.add(task)
+        task.add_done_callback(self._refusing.discard)
 
-        def moved(done: asyncio.Future[bool]) -> None:
-            if not done.cancelled() and done.exception() is None and done.result():
-                self._store.tallies.refuse(destination)
-
-        attempt = Attempt(delivery, 0, clock.micros(), 0, "permanent", reason)
-        self._store.refuse(attempt, destination).add_done_callback(moved)
+    async def _refuse(self, judged: Attempt, destination: int) -> None:
+        while True:
+            await self._drain()  # its row must say delivered before it can say anything else
+            try:
+                if await self._store.refuse(judged, destination):
+                    self._store.tallies.refuse(destination)
+                return
+            except StoreError as error:
+                log.error("a refusal waits for the store", delivery=judged.delivery, reason=str(error))
+                await asyncio.sleep(_AGAIN)
 
     async def flush(self) -> None:
         """Return once everything told so far is in its rows; while the store refuses, that may take long."""
+        await self._drain()
+        if self._refusing:
+            await asyncio.wait(self._refusing)
+
+    async def _drain(self) -> None:
         while self._settled or self._tried or self._writing:
             if self._writing is None and self._room.is_set():
                 self._write()

@@ -9,13 +9,14 @@ from cronsim import CronSim
 
 from hilum import clock, telemetry
 from hilum.engine.supervisor import Supervisor
-from hilum.errors import HilumError
+from hilum.errors import Conflict, HilumError, StoreError
 from hilum.jobs import Context
 from hilum.sdk.registry import Registry
 from hilum.store import Store, jobs
 from hilum.store.jobs import Job
 
 SCHEDULE = {"retention": "17 * * * *"}  # kinds that run by themselves, as cron expressions in UTC
+_AGAIN = 1.0  # seconds until a store that did not answer is asked again
 log = telemetry.logger("engine")
 
 
@@ -45,8 +46,16 @@ class Runner:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            for job in await self._store.read(jobs.open_ones):
-                await self._run(job)
+            try:
+                for job in await self._store.read(jobs.open_ones):
+                    await self._run(job)
+            except StoreError as error:
+                log.error("jobs wait for the store", reason=str(error))
+                await asyncio.sleep(_AGAIN)
+                self._wake.set()
+            except Conflict as error:
+                log.warning("a job was ended elsewhere", reason=str(error))
+                self._wake.set()
 
     async def _run(self, job: Job) -> None:
         await self._store.write(jobs.begin, job.id)
@@ -71,5 +80,8 @@ class Runner:
             due = {kind: next(CronSim(expression, now)) for kind, expression in SCHEDULE.items()}
             kind, at = min(due.items(), key=lambda item: item[1])
             await asyncio.sleep(max((at - now).total_seconds(), 1.0))
-            await self._store.write(jobs.insert, kind, {}, actor="schedule")
+            try:
+                await self._store.write(jobs.insert, kind, {}, actor="schedule")
+            except StoreError as error:
+                log.error("a job is not scheduled", kind=kind, reason=str(error))
             self._wake.set()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from hilum.engine.feed import Feed
 from hilum.engine.lanes import Lanes
 from hilum.engine.pressure import Pressure, Valve
 from hilum.engine.recorder import Recorder
-from hilum.errors import ConfigError, HilumError
+from hilum.engine.standin import StandIn
+from hilum.errors import ConfigError, HilumError, StoreError
 from hilum.intake.identity import Identify
 from hilum.intake.inbox import Inbox
 from hilum.intake.routing import Compiled, Routing, unpin
@@ -26,7 +27,7 @@ from hilum.model.message import Disposition
 from hilum.model.status import SourceStatus, Status
 from hilum.pipeline import Pipeline
 from hilum.sdk.config import read
-from hilum.sdk.contracts import Connector, Dialer, Source
+from hilum.sdk.contracts import Connector, Destination, Dialer, Source
 from hilum.sdk.registry import Registry
 from hilum.security.references import resolve
 from hilum.store import Store, configuration, deliveries
@@ -70,6 +71,7 @@ class Supervisor:
         self.pressure = Pressure(store.folder)
         self.lanes: dict[int, Lanes] = {}
         self.sources: dict[str, Running] = {}
+        self._unsubscribe: Callable[[], None] = lambda: None
         self._draining: set[int] = set()  # removed destinations that still deliver what waits
         self._newest = 0  # the newest delivery of any destination
         self._lock = asyncio.Lock()
@@ -79,16 +81,19 @@ class Supervisor:
         """Take up every lane, then let the sources listen."""
         self._store.listeners.append(self._announce)
         await self.reconcile()
-        self._store.subscribe("configuration", lambda: self._spawn(self.reconcile()))
+        self._unsubscribe = self._store.subscribe("configuration", lambda: self._spawn(self.reconcile()))
         self._spawn(self.pressure.watch())
         self._spawn(self._drain())
 
     async def stop(self) -> None:
         """Drain: no new messages, what was taken is answered, what is being sent ends, results are written."""
+        self._unsubscribe()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*(self._stop_source(one) for one in list(self.sources.values())))
         await asyncio.gather(*(lanes.close() for lanes in self.lanes.values()))
+        with contextlib.suppress(ValueError):
+            self._store.listeners.remove(self._announce)
         with contextlib.suppress(TimeoutError):  # what a full disk does not take is marked: the next start writes it
             await asyncio.wait_for(self.recorder.flush(), _FLUSH)
 
@@ -159,12 +164,9 @@ class Supervisor:
         standing: Mapping[int, tuple[int, int, int]],
     ) -> None:
         number = organization.endpoints[reference]
-        connector, config = self._config(endpoint)
-        if connector.destination is None:
-            raise ConfigError(f"{endpoint.scheme} cannot send", where=reference)
         running = self.lanes.get(number)
         if running is None:
-            destination = connector.destination(config, self._dialer)
+            destination = self._destination(reference, endpoint)
             feed = Feed(self._store, self.pipeline)
             running = Lanes(
                 number, organization.id, reference, endpoint, destination, feed, self.recorder, self.pressure.lag
@@ -173,9 +175,22 @@ class Supervisor:
             await running.start(standing.get(number, (0, 0, 0))[0])
             self.lanes[number] = running
         elif running.endpoint != endpoint:
-            running.configure(endpoint, connector.destination(config, self._dialer))
+            running.configure(endpoint, self._destination(reference, endpoint))
         running.destination.late = running.judged_late
         running.pause(not integration.active)
+
+    def _destination(self, reference: str, endpoint: Endpoint) -> Destination[Any]:
+        def make() -> Destination[Any]:
+            connector, config = self._config(endpoint)
+            if connector.destination is None:
+                raise ConfigError(f"{endpoint.scheme} cannot send", where=reference)
+            return connector.destination(config, self._dialer)
+
+        try:
+            return make()
+        except HilumError as error:
+            log.error("destination cannot be set up", destination=reference, reason=str(error))
+            return StandIn(make)
 
     async def _retire(self, wanted: Sequence[tuple[Stored, dict[str, tuple[Integration, Endpoint]]]]) -> None:
         """Close the lanes of removed endpoints; what was removed with `--drain` goes on until it is empty."""
@@ -191,12 +206,16 @@ class Supervisor:
         """Forget removed endpoints once nothing waits for them any more, for ever."""
         while True:
             await asyncio.sleep(_DRAIN)
-            done = [number for number in self._draining if number in self.lanes and not self.lanes[number].line.backlog]
-            for number in done:
-                self._draining.discard(number)
-                await self._store.write(configuration.drained, number)
-            if done:
-                await self.reconcile()
+            lanes = self.lanes
+            done = [one for one in self._draining if one not in lanes or not lanes[one].line.backlog]
+            try:
+                for number in done:
+                    await self._store.write(configuration.drained, number)
+                    self._draining.discard(number)
+                if done:
+                    await self.reconcile()
+            except StoreError as error:
+                log.error("a removed endpoint waits for the store", reason=str(error))
 
     # Sources
 
@@ -230,7 +249,7 @@ class Supervisor:
             await self._stop_source(self.sources.pop(key))
 
     async def _source(self, key: str, owner: Stored, reference: str, endpoint: Endpoint, routing: Routing) -> None:
-        connector, _ = self._config(endpoint)
+        connector = self._registry.connector(endpoint.scheme, reference)
         format = str(endpoint.options.get("format", connector.format))
         identify = Identify(
             self._store.hash, owner.id, owner.endpoints[reference], format, endpoint.search, endpoint.dedupe
@@ -255,8 +274,8 @@ class Supervisor:
                 raise ConfigError(f"{endpoint.scheme} cannot receive")
             source = connector.source(config, running.inbox, self._dialer)
             await source.start()
-        except (OSError, HilumError) as error:
-            running.problem = str(error)
+        except Exception as error:  # whatever a plug-in does, the others run
+            running.problem = str(error) or type(error).__name__
             log.warning("source does not run", source=running.reference, reason=running.problem)
             running.retrying = asyncio.create_task(self._listen_later(key, running, endpoint))
             return
@@ -287,7 +306,7 @@ class Supervisor:
         return connector, read(connector.config, values, endpoint.name)
 
     def _announce(self, made: Sequence[Pending]) -> None:
-        self._newest = made[-1].id
+        self._newest = max(self._newest, made[-1].id)
         for one in made:
             lanes = self.lanes.get(one.destination)
             if lanes is not None:
@@ -317,5 +336,7 @@ def _endpoints(stored: Stored) -> dict[str, tuple[Integration, Endpoint]]:
             found[f"{integration.name}/{endpoint.name}"] = (integration, endpoint)
     for reference, document in stored.draining.items():
         gone = Integration(name=reference.partition("/")[0], protocol="hl7_v2", endpoints=[])
-        found.setdefault(reference, (gone, Endpoint.model_validate(document)))
+        endpoint = Endpoint.model_validate(document)
+        if endpoint.direction == "outbound":
+            found.setdefault(reference, (gone, endpoint))
     return found

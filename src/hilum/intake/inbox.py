@@ -26,6 +26,7 @@ _LARGE = 256 << 10  # bytes above which a message is routed beside the loop
 _SLOW = 0.025  # seconds after which a route is no longer run on the loop
 _UNREADABLE = Identity("", "", ())
 _CODES = {Disposition.ERROR: Ack.AE}
+_CLOSE = 2.0  # seconds that answers may take once the source has stopped
 _LOOK = 0.25  # seconds between looks at the rows of a message that is being delivered
 
 
@@ -95,9 +96,12 @@ class Inbox:
         await self._overdue.recover()
 
     async def close(self) -> None:
-        """Finish what was taken."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Finish what was taken. Who still waits for a delivery then goes without an answer, and asks again."""
+        until = clock.monotonic() + _CLOSE
+        while self._tasks and (left := until - clock.monotonic()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)
+        for task in self._tasks:
+            task.cancel()
         await self._overdue.close()
 
     def _take(self, arrival: Arrival) -> None:

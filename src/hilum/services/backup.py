@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import hashlib
 import io
@@ -25,7 +26,7 @@ from typing import IO, Any
 import pyrage
 
 from hilum import __version__, clock
-from hilum.errors import ConfigError, Conflict, HilumError, StoreError, StoreFull
+from hilum.errors import ConfigError, Conflict, StoreError, StoreFull
 from hilum.security.keyring import Keyring
 from hilum.store import Store, snapshot
 from hilum.store.database import SQLITE_FILE
@@ -62,7 +63,7 @@ async def create(store: Store, target: Path, progress: Progress | None = None) -
     Raises ConfigError (PostgreSQL; no such folder), Conflict (another backup runs), StoreFull, StoreError.
     """
     if not store.database.embedded:
-        raise ConfigError("this store is on PostgreSQL: back it up with pg_dump, and keep hub.key beside the dump")
+        raise ConfigError("this store is on PostgreSQL: back it up with pg_dump, and keep hub.key with the dump")
     return await asyncio.to_thread(_create, store, target, _on_loop(progress))
 
 
@@ -71,37 +72,26 @@ async def restore(
 ) -> Report:
     """Make a data folder of an archive; `verify` opens every body and compares its hash.
 
-    Raises ConfigError (the key, the archive), Conflict (the folder is not empty), StoreError (damaged or cut
-    short), StoreFull. Where it raises, the folder is left as empty as it was.
+    Raises ConfigError (the key, the file), Conflict (the folder is not empty), StoreError (damaged or cut short),
+    StoreFull. Where it raises, the folder is as empty as it was.
     """
     return await asyncio.to_thread(_restore, archive, recovery_key, folder, verify, _on_loop(progress))
 
 
-def _on_loop(progress: Progress | None) -> Progress:
-    """Tells it on the loop, whatever thread asks."""
-    if progress is None:
-        return lambda share: None
-    loop = asyncio.get_running_loop()
-    return lambda share: loop.call_soon_threadsafe(progress, share) and None
-
-
 def _create(store: Store, target: Path, told: Progress) -> Report:
-    if not target.parent.is_dir() or target.is_dir():
-        raise ConfigError(f"{target} is not a file in an existing folder")
-    keyring = Keyring.load(store.folder / KEYS)
-    partial = target.with_name(f"{target.name}.partial")
-    with _alone(store.folder), _no_room(target):
-        copied = store.folder / _COPY
+    copied, partial = store.folder / _COPY, target.with_name(f"{target.name}.partial")
+    if target.is_dir() or not target.parent.is_dir():
+        raise ConfigError(f"{target} is not a file in a folder that exists")
+    with _plain_errors(), _alone(store.folder):
         try:
+            keys = (store.folder / KEYS).read_bytes()
+            created_at = clock.now().isoformat(timespec="seconds")
             copied.unlink(missing_ok=True)  # an earlier one may have been cut short
-            created_at = clock.now().isoformat()
             snapshot.copy(store.database, copied, lambda share: told(share / 2))
-            manifest = {
-                "format": _FORMAT, "hilum": __version__, "created_at": created_at,
-                **dataclasses.asdict(snapshot.describe(copied)),
-            }  # fmt: skip
-            with _created(partial) as file, _encrypted(file, keyring.recipient) as stream:
-                _write(stream, copied, keyring, manifest, lambda share: told(0.5 + share / 2))
+            found = dataclasses.asdict(snapshot.describe(copied))
+            manifest = {"format": _FORMAT, "hilum": __version__, "created_at": created_at, **found}
+            with _created(partial) as file, _encrypted(file, Keyring.decode(keys.decode()).recipient) as stream:
+                _write(stream, copied, keys, manifest, lambda share: told(0.5 + share / 2))
             partial.replace(target)
             _sync(target.parent)
         finally:
@@ -111,63 +101,66 @@ def _create(store: Store, target: Path, told: Progress) -> Report:
     return _report(target, manifest)
 
 
-def _write(stream: IO[bytes], copied: Path, keyring: Keyring, manifest: dict[str, Any], told: Progress) -> None:
+def _write(stream: IO[bytes], copied: Path, keys: bytes, manifest: dict[str, Any], told: Progress) -> None:
     with tarfile.open(fileobj=stream, mode="w|") as tar, copied.open("rb") as file:
-        size = copied.stat().st_size
-        counted = _Counted(file, lambda done: told(done / size))
-        tar.addfile(_member(SQLITE_FILE, size), counted)  # type: ignore[arg-type]  # it can read, which is enough
-        keys = keyring.encode().encode()
+        size, digest = copied.stat().st_size, hashlib.sha256()
+        tar.addfile(_member(SQLITE_FILE, size), _Counted(file, lambda done: told(done / size), digest))
         tar.addfile(_member(KEYS, len(keys)), io.BytesIO(keys))
-        files = {SQLITE_FILE: counted.hash.hexdigest(), KEYS: hashlib.sha256(keys).hexdigest()}
+        files = {SQLITE_FILE: digest.hexdigest(), KEYS: hashlib.sha256(keys).hexdigest()}
         text = json.dumps({**manifest, "files": files}, indent=2).encode()
         tar.addfile(_member(MANIFEST, len(text)), io.BytesIO(text))
 
 
 def _restore(archive: Path, recovery_key: str, folder: Path, verify: bool, told: Progress) -> Report:
     identity = _identity(recovery_key)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if left := sorted({one.name for one in folder.iterdir()} - _FOREIGN):
-        raise Conflict(f"{folder} is not empty ({left[0]}): restore into a new folder")
-    lock = FolderLock(folder).acquire()
-    staging = folder / _STAGING
-    half = 0.5 if verify else 1.0
-    try:
-        shutil.rmtree(staging, ignore_errors=True)  # an earlier one may have been cut short
-        staging.mkdir(mode=0o700)
-        with _no_room(folder):
+    with _plain_errors():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if left := sorted({one.name for one in folder.iterdir()} - _FOREIGN):
+            raise Conflict(f"{folder} is not empty ({left[0]}): restore into a new folder")
+        lock, staging = FolderLock(folder).acquire(), folder / _STAGING
+        try:
+            shutil.rmtree(staging, ignore_errors=True)  # an earlier one may have been cut short
+            staging.mkdir(mode=0o700)
+            half = 0.5 if verify else 1.0
             manifest = _read(archive, identity, staging, lambda share: told(share * half))
             keyring = Keyring.load(staging / KEYS)
-            opened = snapshot.verify(staging / SQLITE_FILE, keyring, lambda share: told(half + share / 2)) if verify else 0
             snapshot.begin_life(staging, keyring)
-            for name in (SQLITE_FILE, KEYS):  # a store without keys is refused at start; keys without a store are not
+            opened = 0
+            if verify:
+                opened = snapshot.verify(staging / SQLITE_FILE, keyring, lambda share: told(half + share * half))
+            for name in (SQLITE_FILE, KEYS):  # in this order: a store without its keys is refused at start
                 _sync(staging / name)
                 (staging / name).replace(folder / name)
             _sync(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        lock.release()
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            lock.release()
     told(1.0)
     return dataclasses.replace(_report(archive, manifest), opened=opened)
 
 
 def _read(archive: Path, identity: Any, folder: Path, told: Progress) -> dict[str, Any]:
-    """Decrypt and unpack into `folder`; returns the manifest once everything equals what it says."""
+    """Decrypt and unpack into `folder`; returns the manifest once everything is as it says."""
     found: dict[str, str] = {}
     with _decrypted(archive, identity, told) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
-            source = tar.extractfile(member) if member.name in {SQLITE_FILE, KEYS, MANIFEST} else None
-            if source is None or member.name in found:
-                raise StoreError(f"{archive} holds {member.name!r}, which no backup of this version has")
+            source = tar.extractfile(member) if member.name in {SQLITE_FILE, KEYS, MANIFEST} - set(found) else None
+            if source is None:
+                raise StoreError(f"{archive} holds {member.name}, which no backup has")
+            digest = hashlib.sha256()
             with _created(folder / member.name) as file:
-                counted = _Counted(source, lambda done: None)
-                shutil.copyfileobj(counted, file, _CHUNK)
-            found[member.name] = counted.hash.hexdigest()
+                shutil.copyfileobj(_Counted(source, lambda done: None, digest), file, _CHUNK)
+            found[member.name] = digest.hexdigest()
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        whole = manifest["format"] == _FORMAT and manifest["files"] == {one: found[one] for one in (SQLITE_FILE, KEYS)}
+        if manifest["format"] != _FORMAT:
+            raise StoreError(
+                f"{archive} was written by Hilum {manifest['hilum']}, which is newer; restore with that one"
+            )
+        whole = all(manifest["files"][name] == found[name] for name in (SQLITE_FILE, KEYS))
         described = {name: manifest[name] for name in ("schema", "rows", "newest", "body_hash")}
     except (OSError, ValueError, KeyError, TypeError):
-        raise StoreError(f"{archive} is no backup that this version reads") from None
+        raise StoreError(f"{archive} is no backup of Hilum") from None
     if not whole or described != dataclasses.asdict(snapshot.describe(folder / SQLITE_FILE)):
         raise StoreError(f"{archive} does not hold what its manifest says")
     return manifest
@@ -182,43 +175,159 @@ def _identity(recovery_key: str) -> Any:
     try:
         return pyrage.x25519.Identity.from_str(recovery_key.strip())
     except (pyrage.IdentityError, ValueError):
-        raise ConfigError("that is no recovery key: it begins with AGE-SECRET-KEY-1") from None
+        raise ConfigError("that is no recovery key: one begins with AGE-SECRET-KEY-1") from None
 
 
-# Streams: age runs on a thread of its own, a pipe between, so that memory stays small however big the store is
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, 0o600
+    return member
+
+
+# Streams: age works on a thread of its own behind a pipe, so that memory stays small however big the store is
 
 
 @contextlib.contextmanager
 def _encrypted(file: IO[bytes], recipient: str) -> Iterator[IO[bytes]]:
     """What is written to it goes encrypted into `file`."""
     recipients = [pyrage.x25519.Recipient.from_str(recipient)]
-    reading, writing = (os.fdopen(one, mode) for one, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
-    with _thread(lambda: pyrage.encrypt_io(reading, file, recipients), reading):
+    far, near = os.pipe()
+    with os.fdopen(far, "rb") as reading, os.fdopen(near, "wb") as writing:
         try:
-            yield writing
-        finally:
-            with contextlib.suppress(BrokenPipeError):
-                writing.close()
+            with _beside(lambda: pyrage.encrypt_io(reading, file, recipients), reading, writing):
+                yield writing
+        except pyrage.EncryptError as error:
+            kind = StoreFull if "No space left" in str(error) else StoreError
+            raise kind(f"the archive cannot be written: {error}") from None
 
 
 @contextlib.contextmanager
 def _decrypted(archive: Path, identity: Any, told: Progress) -> Iterator[IO[bytes]]:
-    """The content of an archive. Raises ConfigError for a wrong key, StoreError for a damaged archive."""
-    reading, writing = (os.fdopen(one, mode) for one, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
+    """The content of an archive. Raises ConfigError for another recovery key, StoreError for a damaged archive."""
+    near, far = os.pipe()
+    with archive.open("rb") as file, os.fdopen(near, "rb") as reading, os.fdopen(far, "wb") as writing:
+        size = max(archive.stat().st_size, 1)
+        counted = _Counted(file, lambda done: told(done / size))
+        try:
+            with _beside(lambda: pyrage.decrypt_io(counted, writing, [identity]), writing, reading):
+                yield reading
+                shutil.copyfileobj(reading, _Nowhere(), _CHUNK)  # to the end, where the last seal is checked
+        except pyrage.DecryptError as error:
+            if "No matching keys" in str(error):
+                raise ConfigError(f"this recovery key does not open {archive}") from None
+            raise StoreError(f"{archive} is no backup of Hilum, or it is damaged: {error}") from None
+        except (tarfile.TarError, EOFError, OSError) as error:
+            if getattr(error, "errno", None):
+                raise
+            raise StoreError(f"{archive} is damaged or was cut short: {error}") from None
+
+
+@contextlib.contextmanager
+def _beside(work: Callable[[], None], far: IO[bytes], near: IO[bytes]) -> Iterator[None]:
+    """Runs `work` on a thread; `far` is its end of the pipe, `near` the block's. Raises what failed first."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+            far.close()
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            with contextlib.suppress(OSError):
+                far.close()
+
+    thread = threading.Thread(target=run, name="hilum-age", daemon=True)
+    thread.start()
     try:
-        with archive.open("rb") as file:
-            size = archive.stat().st_size
-            counted = _Counted(file, lambda done: told(done / size))
-            with _thread(lambda: pyrage.decrypt_io(counted, writing, [identity]), writing):
-                try:
-                    yield reading
-                    while reading.read(_CHUNK):
-                        """The last block's seal is checked as well."""
-                finally:
-                    reading.close()
-    except pyrage.DecryptError as error:
-        if "No matching keys" in str(error):
-            raise ConfigError(f"this recovery key does not open {archive}") from None
-        raise StoreError(f"{archive} is no backup of Hilum, or is damaged: {error}") from None
-    except (tarfile.TarError, EOFError) as error:
-        raise StoreError(f"{archive} is damaged or was cut short: {error}") from None
+        try:
+            yield
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                near.close()
+            thread.join()
+    except (BrokenPipeError, tarfile.TarError, EOFError):  # these may only follow from what failed on the thread
+        if failed and not isinstance(failed[0], BrokenPipeError):
+            raise failed[0] from None
+        raise
+    if failed:
+        raise failed[0]
+
+
+class _Counted(io.RawIOBase):
+    """Reads on, counts, and hashes where it is asked to."""
+
+    def __init__(self, source: IO[bytes], told: Callable[[int], None], digest: Any = None) -> None:
+        self._source, self._told, self._digest, self._done = source, told, digest, 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        content = self._source.read(size)
+        self._done += len(content)
+        self._told(self._done)
+        if self._digest is not None:
+            self._digest.update(content)
+        return content
+
+
+class _Nowhere(io.RawIOBase):
+    def write(self, content: Any, /) -> int:
+        return len(content)
+
+
+# Files
+
+
+@contextlib.contextmanager
+def _created(path: Path) -> Iterator[IO[bytes]]:
+    """A file of its owner's alone, on the disk when the block ends."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One backup of a folder at a time. Raises Conflict."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise Conflict("another backup of this hub is being written") from None
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """The operating system's refusals, worded for a person."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFull(f"no room: {error}") from None
+        raise ConfigError(str(error)) from None
+
+
+def _on_loop(progress: Progress | None) -> Progress:
+    """Tells it on the loop, whatever thread asks, whenever another hundredth is done."""
+    if progress is None:
+        return lambda share: None
+    loop, last = asyncio.get_running_loop(), -1.0
+
+    def told(share: float) -> None:
+        nonlocal last
+        if share >= last + 0.01 or share == 1.0:
+            last = share
+            loop.call_soon_threadsafe(progress, share)
+
+    return told

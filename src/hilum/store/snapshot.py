@@ -11,20 +11,22 @@ import dataclasses
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from hilum.errors import StoreError, StoreFull
-from hilum.model.delivery import Attempt
 from hilum.security.keyring import Keyring
 from hilum.security.seal import Sealer
-from hilum.store import deliveries, messages
+from hilum.store import messages
 from hilum.store.database import Database
+from hilum.store.deliveries import attempt_place
 from hilum.store.hot import SqliteHot, body_place, delivery_place, driver
 from hilum.store.migrate import migrate
 from hilum.store.schema import attempt, body, delivery, message, setting, shard
+from hilum.store.writer import explain
 
 STEP = 1_000_000_000  # ids left out by a restore: more than a hub takes in between two backups
 _PAGES = 1_000  # copied in one go
@@ -47,9 +49,9 @@ def copy(database: Database, target: Path, told: Told) -> None:
 
     One read transaction is held for all of it, so that the copy is of one moment and never begins anew.
     """
-    size = database.path.stat().st_size + database.path.with_name(f"{database.path.name}-wal").stat().st_size
+    size = database.path.stat().st_size
     if shutil.disk_usage(target.parent).free < size:
-        raise StoreFull(f"a backup needs {size >> 20} MB free in {target.parent} for its copy")
+        raise StoreFull(f"a backup needs {(size >> 20) + 1} MB of room in {target.parent} for a copy")
     target.touch(mode=0o600)
     source, copied = sqlite3.connect(database.path, isolation_level=None), sqlite3.connect(target)
     try:
@@ -58,7 +60,7 @@ def copy(database: Database, target: Path, told: Told) -> None:
         copied.execute("PRAGMA synchronous=OFF")  # it is read once and thrown away
         source.backup(copied, pages=_PAGES, progress=lambda _, left, total: told(1 - left / max(total, 1)))
     except sqlite3.Error as error:
-        raise StoreError(f"the store cannot be copied: {error}") from None
+        raise explain(error) from None
     finally:
         copied.close()
         source.close()
@@ -96,7 +98,7 @@ def verify(path: Path, keyring: Keyring, told: Told) -> int:
 
 
 def begin_life(folder: Path, keyring: Keyring) -> None:
-    """Bring a restored store's schema up to date and make it a new generation with ids of its own. Raises StoreError."""
+    """Bring a restored store up to date and make it a new generation with ids of its own. Raises StoreError."""
     database = Database(None, folder)
     try:
         migrate(database)
@@ -131,18 +133,17 @@ def _open_all(connection: sa.Connection, sealer: Sealer, told: Told) -> int:
         for row in rows:
             sealer.open(row.sealed, delivery_place(row.id))
     for rows in _pages(connection, sa.select(attempt), attempt.c.id):
-        kept: list[Attempt] = deliveries.attempts(connection, sealer, [row.delivery for row in rows])
-        if not kept:
-            raise StoreError("the attempts are not what they were")
+        for row in rows:
+            sealer.open(row.detail, attempt_place(row.delivery, row.number))
     return opened
 
 
-def _bodies(connection: sa.Connection, rows: list[sa.Row]) -> list[sa.Row]:
+def _bodies(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[sa.Row[Any]]:
     where = body.c.message.between(rows[0].id, rows[-1].id)
     return list(connection.execute(sa.select(body).where(where)))
 
 
-def _pages(connection: sa.Connection, query: sa.Select, key: sa.Column[int]) -> Iterator[list[sa.Row]]:
+def _pages(connection: sa.Connection, query: sa.Select[Any], key: sa.Column[int]) -> Iterator[list[sa.Row[Any]]]:
     """The rows of a query by their key, some at a time."""
     after = -1
     while rows := list(connection.execute(query.where(key > after).order_by(key).limit(_ROWS))):

@@ -89,11 +89,11 @@ async def _demo(hub: Hub, ports: dict[str, int], config: Path, seconds: float | 
     from hilum.cli.demo import feeds
     from hilum.cli.demo.partners import Moody, Partner, reliable
 
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    ended, stop, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, ended.set)
     if seconds is not None:
-        loop.call_later(seconds, stop.set)
+        loop.call_later(seconds, ended.set)
     data = hub.settings.data
     await hub.open()
     partners = [Partner(ports["lab"], reliable), Partner(ports["registry"], Moody())]
@@ -110,7 +110,7 @@ async def _demo(hub: Hub, ports: dict[str, int], config: Path, seconds: float | 
         await _until_it_answers(data, running)
         _welcome(hub, ports, config)
         tasks = [loop.create_task(one) for one in work]
-        await _show(data, ports, stop, running)
+        await _show(data, ports, ended, running)
     finally:
         stop.set()
         for task in tasks:
@@ -143,7 +143,7 @@ def _welcome(hub: Hub, ports: dict[str, int], config: Path) -> None:
     output.out.print(Panel(grid, title="Hilum demo: invented patients, real hub", border_style="cyan", expand=False))
 
 
-async def _show(data: Path, ports: dict[str, int], stop: asyncio.Event, running: asyncio.Task[None]) -> None:
+async def _show(data: Path, ports: dict[str, int], ended: asyncio.Event, running: asyncio.Task[None]) -> None:
     from hilum.cli.demo.watch import Watch
 
     def tell(line: Text) -> None:
@@ -161,7 +161,7 @@ async def _show(data: Path, ports: dict[str, int], stop: asyncio.Event, running:
             if terminal
             else contextlib.nullcontext() as live
         ):
-            while not stop.is_set() and not running.done():
+            while not ended.is_set() and not running.done():
                 await watch.look()
                 if live is not None:
                     live.update(_footer(watch, data, ports), refresh=True)
@@ -169,7 +169,7 @@ async def _show(data: Path, ports: dict[str, int], stop: asyncio.Event, running:
                     told = True
                     output.out.print(next_steps(watch, data, ports))
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), LOOK)
+                    await asyncio.wait_for(ended.wait(), LOOK)
         await watch.look()
     if not told:
         output.out.print(next_steps(watch, data, ports))
