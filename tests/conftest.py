@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import make_url
 
 SETTINGS = {name: value for name, value in os.environ.items() if name.startswith("HILUM_")}
 POSTGRES = SETTINGS.get("HILUM_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -63,7 +64,7 @@ def postgres(postgres_server: str) -> Iterator[str]:
     database = sql.Identifier(name)
     with psycopg.connect(postgres_server, autocommit=True) as server:
         server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(database))
-    yield psycopg.conninfo.make_conninfo(postgres_server, dbname=name)
+    yield make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
     with psycopg.connect(postgres_server, autocommit=True) as server:
         server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
 

@@ -20,6 +20,7 @@ from hilum.outbound.dialer import Dialer
 from hilum.sdk.registry import Registry, discover
 from hilum.security.keyring import Keyring
 from hilum.services import backup
+from hilum.services.backup import KEYS
 from hilum.services.configuration import Configurations, load
 from hilum.services.health import Health
 from hilum.services.jobs import Jobs
@@ -35,7 +36,6 @@ from hilum.store import Store, configuration
 from hilum.store.lock import FolderLock
 
 log = telemetry.logger("app")
-KEYS = "hub.key"
 SOCKET = "hub.sock"
 
 

@@ -47,3 +47,19 @@ def test_a_missing_configuration_is_told_before_anything_changes(call: Callable[
     wanted = f"{config} does not exist" if os.geteuid() == 0 else "needs root"
     assert wanted in shown.err
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root absent: nothing can be installed")
+def test_installed_for_a_user(call: Callable[..., Any], tmp_path: Path) -> None:
+    config, data = tmp_path / "hub.yaml", tmp_path / "data"
+    config.write_text("version: 1\n")
+    command = ("service", "install", "--config", config, "--data", data, "--user", "nobody", "--units", tmp_path)
+    shown = call(*command)
+    assert shown.code == 0, shown.err
+    assert shown.err.count("AGE-SECRET-KEY-1") == 1
+    assert "systemctl enable --now hilum" in shown.out
+    assert "User=nobody" in (tmp_path / "hilum.service").read_text()
+    owners = {path.owner() for path in (data, *data.rglob("*"))}
+    assert owners == {"nobody"}
+    again = call(*command)
+    assert (again.code, "exists already" in again.err) == (1, True)

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +53,7 @@ async def _kill_again_and_again(e2e: Any, folder: Path, kills: int, database: st
 
 @pytest.mark.slow
 @pytest.mark.ledger_part("S2-118", "restart loses nothing, SQLite")
+@pytest.mark.ledger_part("S0-38", "inbox de-duplication, at-least-once delivery: nothing lost, no message stored twice")
 async def test_twenty_kills_lose_nothing(e2e: Any, tmp_path: Path) -> None:
     await _kill_again_and_again(e2e, tmp_path, kills=20)
 
@@ -59,7 +61,10 @@ async def test_twenty_kills_lose_nothing(e2e: Any, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.ledger_part("S2-118", "restart loses nothing, PostgreSQL")
 async def test_five_kills_lose_nothing_on_postgresql(e2e: Any, tmp_path: Path, postgres: str) -> None:
-    await _kill_again_and_again(e2e, tmp_path, kills=5, database=postgres)
+    parts = psycopg.conninfo.conninfo_to_dict(postgres)
+    password = f":{parts['password']}" if parts.get("password") else ""
+    url = f"postgresql://{parts['user']}{password}@{parts['host']}:{parts['port']}/{parts['dbname']}"
+    await _kill_again_and_again(e2e, tmp_path, kills=5, database=url)
 
 
 async def test_positions_stay_gapless_where_a_lane_rested_over_two_kills(e2e: Any, tmp_path: Path) -> None:

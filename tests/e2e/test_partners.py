@@ -107,11 +107,17 @@ async def test_a_dead_destination_slows_neither_intake_nor_another(e2e: Any, tmp
     await hub.start()
     await load.more(2_000)  # forty times what a healthy lane may lag
     assert alive.distinct >= load.acknowledged - 60
-    sent = await load.stop()
-    await e2e.until(lambda: alive.distinct == sent)
+    missed = await load.stop()
+    await e2e.until(lambda: alive.distinct == missed)
     assert not dead.arrivals
+    dead.delay = 0.005
     await dead.up()
-    await e2e.until(lambda: dead.distinct == sent)
+    await e2e.until(lambda: dead.distinct > 10)
+    load = e2e.load(*load.senders)
+    await load.more(100)
+    assert dead.distinct < missed, "intake waited until the partner had caught up"
+    sent, dead.delay = await load.stop(), 0.0
+    await e2e.until(lambda: dead.distinct == alive.distinct == sent)
     assert await hub.stop() == 0
     await e2e.proof.nothing_lost(hub, load.senders, {"dead": dead, "alive": alive})
     e2e.proof.order(hub, dead)

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
-from hilum.engine import line as module
-from hilum.engine.line import Lane, Line
+from hilum.engine.line import WINDOW, WINDOW_BYTES, Lane, Line
 from hilum.model.delivery import Pending
 
 
@@ -37,23 +36,14 @@ class Waiting(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._window, self._bytes = module.WINDOW, module.WINDOW_BYTES
-        module.WINDOW, module.WINDOW_BYTES = 8, 12
         self.rows: list[Row] = []
-        self.line = Line()
+        self.line = Line(8, 12)
         self.unannounced: deque[Row] = deque()
         self.ended: dict[int, list[int]] = {}  # by lane, in the order in which they ended
         self.newest = 0
         self.out: list[Lane] = []  # lanes that a worker has
         self.freezing: list[tuple[Lane, list[Pending]]] = []
         self.saved = 0  # the highest watermark that was written
-
-    def teardown(self) -> None:
-        module.WINDOW, module.WINDOW_BYTES = self._window, self._bytes
-
-    @initialize()
-    def start(self) -> None:
-        self.rows, self.ended = [], {}
 
     # The store and its announcements
 
@@ -165,7 +155,7 @@ class Waiting(RuleBasedStateMachine):
         """Memory is gone; what the store has is taken up at the last watermark."""
         self.unannounced.clear()
         self.out.clear()
-        self.line = Line()
+        self.line = Line(8, 12)
         self.line.cursor = self.saved
         parked: dict[int, int] = {}
         for row in self.rows:
@@ -207,7 +197,7 @@ class Waiting(RuleBasedStateMachine):
         queues = [lane.queue for lane in self.line.lanes.values()]
         assert self.line.held == sum(map(len, queues))
         assert self.line.held_bytes == sum(len(one.body or b"") for queue in queues for one in queue)
-        assert self.line.held_bytes <= module.WINDOW_BYTES + 1
+        assert self.line.held_bytes <= 12
         ids = [one.id for queue in queues for one in queue]
         assert len(ids) == len(set(ids))
 
@@ -249,10 +239,7 @@ class Waiting(RuleBasedStateMachine):
 
 class Finished(Waiting):
     def teardown(self) -> None:
-        try:
-            self.finish()
-        finally:
-            super().teardown()
+        self.finish()
 
 
 Finished.TestCase.settings = settings(
@@ -274,20 +261,20 @@ def test_a_delivery_that_was_read_before_it_was_announced_is_sent_once() -> None
 
 def test_memory_holds_a_window() -> None:
     line = Line()
-    for one in range(1, 3 * module.WINDOW):
+    for one in range(1, 3 * WINDOW):
         line.announce(pending(one, one))
-    assert line.held == module.WINDOW
+    assert line.held == WINDOW
     assert line.behind
-    assert line.backlog == 3 * module.WINDOW - 1
+    assert line.backlog == 3 * WINDOW - 1
     assert line.watermark(10**6) == 0
 
 
 def test_bodies_above_the_window_are_made_again_later() -> None:
     line = Line()
-    big = b"x" * (module.WINDOW_BYTES // 4)
+    big = b"x" * (WINDOW_BYTES // 4)
     for one in range(1, 9):
         line.announce(pending(one, one, big))
-    assert line.held_bytes <= module.WINDOW_BYTES
+    assert line.held_bytes <= WINDOW_BYTES
     assert [lane.queue[0].body is None for lane in line.lanes.values()] == [False] * 4 + [True] * 4
 
 

@@ -64,13 +64,16 @@ class Site:
 
 def message(name: str, body: bytes = b"", **values: Any) -> NewMessage:
     body = body or CANARY + name.encode() * 50
-    values = {"note": "n", "attributes": {"file": name}, "keys": (int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) | 1,), **values}  # fmt: skip
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") | 1
+    values = {"note": "n", "attributes": {"file": name}, "keys": (key,), **values}
     digest = hashlib.sha256(body).digest()
     return NewMessage(1, 1, 5, Disposition.DELIVERING, "AA", "ADT^A01", name, body, digest, **values)
 
 
 def delivery(**values: Any) -> Pending:
-    return Pending(**{"destination": 2, "route": 1, "ordinal": 0, "lane": 0, "shard": 7, "digest": 1, "body": b"made", **values})
+    return Pending(
+        **{"destination": 2, "route": 1, "ordinal": 0, "lane": 0, "shard": 7, "digest": 1, "body": b"made", **values}
+    )
 
 
 def keys_again(found: Message) -> list[int]:
@@ -89,6 +92,18 @@ def tables(path: Path) -> dict[str, list[tuple[Any, ...]]]:
         return {name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in names}
     finally:
         connection.close()
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(one.name for one in folder.iterdir())
 
 
 def left(folder: Path) -> list[str]:
@@ -144,7 +159,7 @@ async def test_a_backup_under_load_is_of_one_moment(site: Site, tmp_path: Path) 
         number = 0
         while going:
             number += 1
-            await site.store.append(message(f"{producer}-{number}", noise.randbytes(3_000), deliveries=[delivery()] * 1))
+            await site.store.append(message(f"{producer}-{number}", noise.randbytes(3_000), deliveries=[delivery()]))
 
     for n in range(200):
         await site.store.append(message(f"first {n}", noise.randbytes(20_000)))
@@ -208,11 +223,11 @@ async def test_a_restored_hub_can_be_backed_up_and_restored_again(site: Site, ar
 
 @pytest.mark.ledger_part("S0-66", "the backup is encrypted; the hub's own keys do not open it")
 async def test_only_the_recovery_key_opens_an_archive(site: Site, archive: Path, tmp_path: Path) -> None:
-    content = archive.read_bytes()
-    assert content.startswith(b"age-encryption.org/v1\n")
+    sealed = content(archive)
+    assert sealed.startswith(b"age-encryption.org/v1\n")
     for known in (CANARY, b"SQLite format", b"hub.key", b"manifest", *(key for key in site.keyring.masters.values())):
-        assert known not in content
-    assert archive.stat().st_mode & 0o777 == 0o600
+        assert known not in sealed
+    assert mode(archive) == 0o600
     other = str(pyrage.x25519.Identity.generate())
     with pytest.raises(ConfigError, match="does not open"):
         await restore(archive, other, tmp_path / "new")
@@ -225,25 +240,25 @@ async def test_only_the_recovery_key_opens_an_archive(site: Site, archive: Path,
 
 
 async def test_an_archive_that_was_cut_short_is_refused(site: Site, archive: Path, tmp_path: Path) -> None:
-    content = archive.read_bytes()
-    ends = [0, 1, 20, 150, 200, 300, *range(400, len(content), len(content) // 6), len(content) - 17, len(content) - 1]
+    whole = content(archive)
+    ends = [0, 1, 20, 150, 200, 300, *range(400, len(whole), len(whole) // 6), len(whole) - 17, len(whole) - 1]
     for end in ends:
-        (tmp_path / "cut.age").write_bytes(content[:end])
+        (tmp_path / "cut.age").write_bytes(whole[:end])
         with pytest.raises(StoreError, match=r"damaged|no backup"):
             await restore(tmp_path / "cut.age", site.recovery, tmp_path / "new", verify=True)
         assert left(tmp_path / "new") == [], end
 
 
 async def test_an_archive_that_was_changed_is_refused(site: Site, archive: Path, tmp_path: Path) -> None:
-    content = bytearray(archive.read_bytes())
-    for place in [30, 120, *range(300, len(content), len(content) // 8)]:
-        content[place] ^= 0x20
-        (tmp_path / "changed.age").write_bytes(content)
-        content[place] ^= 0x20
+    changing = bytearray(content(archive))
+    for place in [30, 120, *range(300, len(changing), len(changing) // 8)]:
+        changing[place] ^= 0x20
+        (tmp_path / "changed.age").write_bytes(changing)
+        changing[place] ^= 0x20
         with pytest.raises((StoreError, ConfigError), match=r"damaged|no backup|does not open"):
             await restore(tmp_path / "changed.age", site.recovery, tmp_path / "new")
         assert left(tmp_path / "new") == []
-    (tmp_path / "longer.age").write_bytes(content + b"x")
+    (tmp_path / "longer.age").write_bytes(changing + b"x")
     with pytest.raises(StoreError, match="damaged"):
         await restore(tmp_path / "longer.age", site.recovery, tmp_path / "new")
 
@@ -377,7 +392,7 @@ async def test_an_older_archive_is_replaced_by_a_whole_one(site: Site, tmp_path:
     assert report.size == target.stat().st_size
     assert shares == sorted(shares)
     assert (shares[0] >= 0, shares[-1]) == (True, 1.0)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["data", "hub.age"]
+    assert names(tmp_path) == ["data", "hub.age"]
     assert not (site.folder / "backup-copy.db").exists()
     with pytest.raises(ConfigError, match="not a file in a folder that exists"):
         await create(site.store, tmp_path / "no" / "hub.age")
@@ -398,7 +413,7 @@ async def test_without_the_keys_there_is_no_backup(site: Site, tmp_path: Path) -
     (site.folder / KEYS).unlink()
     with pytest.raises(ConfigError, match=r"hub\.key"):
         await create(site.store, tmp_path / "hub.age")
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["data"]
+    assert names(tmp_path) == ["data"]
 
 
 LIMITED = """
@@ -433,7 +448,7 @@ LIMITED = """
 async def test_a_disk_that_is_too_small(site: Site, archive: Path, tmp_path: Path, limited: str) -> None:
     """In a process of its own, where the kernel refuses to let files grow behind a limit."""
     await site.store.close()
-    before = archive.read_bytes()
+    before = content(archive)
     size = site.store.database.path.stat().st_size
     what, limit = {
         "the copy": ("create", size // 2), "the archive": ("create", size + 512), "the restore": ("restore", size // 2),
@@ -442,9 +457,9 @@ async def test_a_disk_that_is_too_small(site: Site, archive: Path, tmp_path: Pat
     run = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split()[-1] in {"StoreFull", "StoreError", "ConfigError"}
-    assert archive.read_bytes() == before, "the older archive is still there"
+    assert content(archive) == before, "the older archive is still there"
     assert left(tmp_path / "new") == []
-    assert sorted(one.name for one in tmp_path.iterdir() if one.name != "new") == ["data", "hub.age"]
+    assert set(names(tmp_path)) - {"new"} == {"data", "hub.age"}
     assert not (site.folder / "backup-copy.db").exists()
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
-import os
 import shutil
 import subprocess
 import sys
@@ -94,8 +92,7 @@ async def test_no_dump_of_postgresql_shows_a_patient(
     store = await open_store(url=role_url)
     await live(store, arrived, queued)
     command = ["pg_dump", "--inserts", "--dbname", owner_url]
-    run = functools.partial(subprocess.run, command, capture_output=True, check=True, env=dict(os.environ))
-    dump = (await asyncio.to_thread(run)).stdout
+    dump = await asyncio.to_thread(subprocess.check_output, command)
     assert dump.count(b"INSERT INTO public.body") == 31
     assert dump.count(b"INSERT INTO public.search_key") > 0
     assert found(dump) == []
@@ -135,7 +132,8 @@ def test_errors_do_not_show_what_was_to_be_stored(
             await store.write(lambda connection: connection.exec_driver_sql("DROP TABLE body"))
             body = b"Kanarienweg"
             names = ("Zaunkoenig", "CANARY4711")
-            await refused(store.append(NewMessage(1, 1, 1, Disposition.ERROR, "", *names, body, b"", note="Wilhelmine")))
+            note = "Wilhelmine"
+            await refused(store.append(NewMessage(1, 1, 1, Disposition.ERROR, "", *names, body, b"", note=note)))
             document = {"note": "Wilhelmine", "born": "19310203"}
             await refused(store.write(configuration.put_route, 1, "Zaunkoenig", document, None))
 

@@ -187,6 +187,19 @@ async def test_keys_that_a_crash_lost_are_made_again(
         assert again.keys.maybe(key_of(f"id {n}"))
 
 
+async def test_a_body_that_does_not_open_keeps_nobody_from_starting(
+    sqlite_store: Store, open_store: Open, arrived: Arrived, key_of: KeyOf, tmp_path: Path
+) -> None:
+    stored = [await sqlite_store.append(arrived(f"id {n}")) for n in range(5)]
+    damage = f"UPDATE body SET sealed = zeroblob(60) WHERE message = {stored[2].id}"
+    await sqlite_store.write(lambda connection: connection.exec_driver_sql(damage))
+    await sqlite_store.close()
+    (tmp_path / "keys.db").unlink()
+    again = await open_store()
+    found = [await again.keys.find(key_of(f"id {n}")) for n in range(5)]
+    assert found == [[] if one is stored[2] else [one.id] for one in stored]
+
+
 async def test_keys_of_another_life_of_the_store_are_not_believed(
     sqlite_store: Store, open_store: Open, arrived: Arrived, key_of: KeyOf, tmp_path: Path
 ) -> None:

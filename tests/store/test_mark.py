@@ -54,7 +54,7 @@ def test_another_life_of_the_store_does_not_believe_it(tmp_path: Path) -> None:
 
 def test_it_says_when_it_is_full(tmp_path: Path) -> None:
     mark = Mark(tmp_path / "hub.mark", LIFE)
-    slots = []
+    slots: list[int] = []
     while not mark.full:
         slots.append(mark.add(len(slots) + 1))
     assert len(set(slots)) == len(slots) > 1_000

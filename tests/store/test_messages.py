@@ -63,7 +63,7 @@ async def test_a_list_is_narrowed(store: Store, arrived: Arrived) -> None:
 
 
 async def test_a_list_is_narrowed_by_what_became_of_it(store: Store, arrived: Arrived, queued: Queued) -> None:
-    ends = {
+    ends: dict[str, list[DeliveryState | None]] = {
         "pending": [None, DeliveryState.DELIVERED], "delivered": [DeliveryState.DELIVERED] * 2,
         "dead": [DeliveryState.DELIVERED, DeliveryState.DEAD], "expired": [DeliveryState.EXPIRED, None],
         "skipped": [DeliveryState.SKIPPED], "discarded": [DeliveryState.DISCARDED],
@@ -79,8 +79,8 @@ async def test_a_list_is_narrowed_by_what_became_of_it(store: Store, arrived: Ar
     assert await controls(store, Filter(state="skipped")) == ["skipped"]
     assert await controls(store, Filter(state="discarded")) == ["discarded"]
     rows = await store.read(lambda connection: messages.newest(connection, 1, Filter()))
-    states = await store.read(deliveries.counts, rows)
-    by_control = {row.control_id: states.get(row.id, {}) for row in rows}
+    counted = await store.read(deliveries.counts, rows)
+    by_control = {row.control_id: dict(counted.get(row.id, {})) for row in rows}
     assert by_control["dead"] == {DeliveryState.DELIVERED: 1, DeliveryState.DEAD: 1}
     assert by_control["filtered"] == {}
 

@@ -86,7 +86,7 @@ async def held(store: Store) -> AsyncIterator[None]:
 async def test_a_closure_that_fails_fails_alone(store: Store, arrived: Arrived, error: Exception) -> None:
     before = store.writer.commits
     async with held(store):
-        work = [
+        work: list[asyncio.Future[Any]] = [
             store.write(put, "first"), store.write(put, "failing", error), store.append(arrived()),
             store.write(put, "last"),
         ]  # fmt: skip

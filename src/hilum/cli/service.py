@@ -18,7 +18,6 @@ from hilum.cli import output
 from hilum.errors import ConfigError, Conflict, HilumError, Refused
 
 app = typer.Typer(no_args_is_help=True, help="Run the hub as a service of the system.")
-UNITS = Path("/etc/systemd/system")
 
 UNIT = """\
 [Unit]
@@ -70,6 +69,7 @@ def install(
     user: Annotated[str, typer.Option(help="The user that the hub runs as; made if missing.")] = "hilum",
     http: Annotated[str, typer.Option(metavar="HOST:PORT", help="Health and metrics.")] = "127.0.0.1:8080",
     name: Annotated[str, typer.Option(help="The unit's name.")] = "hilum",
+    units: Annotated[Path, typer.Option(help="Where the system keeps its units.")] = Path("/etc/systemd/system"),
     only_print: Annotated[bool, typer.Option("--print", help="Print the unit and change nothing.")] = False,
 ) -> None:
     """Write a systemd unit, make its user and data folder, and show the recovery key. Starts nothing yet.
@@ -86,7 +86,7 @@ def install(
         return
     if os.geteuid() != 0:
         raise Refused("this writes to /etc and makes a user, so it needs root; see it first with --print")
-    path = UNITS / f"{name}.service"
+    path = units / f"{name}.service"
     if path.exists():
         raise Conflict(f"{path} exists already; remove it, or choose another --name")
     if not config.exists():

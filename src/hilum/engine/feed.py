@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hilum.engine.line import WINDOW, Lane, Line
+from hilum.engine.line import Lane, Line
 from hilum.errors import HilumError, StoreError
 from hilum.intake.routing import remake
 from hilum.model.delivery import Pending
@@ -48,7 +48,7 @@ class Feed:
                 if await self._park(line, lane):
                     ready.append(lane)
         for lane in self.hungry(line):
-            count = min(_PAGE, max(WINDOW // 2 - line.held, 1))
+            count = min(_PAGE, max(line.window // 2 - line.held, 1))
             page = await self._store.read(deliveries.unparked, destination, lane.key, lane.read, count)
             lane.parked = lane.parked if page else 0
             for one in page:
@@ -81,9 +81,9 @@ class Feed:
         for one in missing:
             message, kept = found.get(one.id, (None, None))
             try:
-                if isinstance(kept, StoreError):
-                    raise kept
-                if kept is not None:
+                if isinstance(kept, str):
+                    problems[one.id] = kept
+                elif kept is not None:
                     one.body = kept
                 elif message is not None and message.body is not None:
                     one.body = remake(self._pipeline(one.route), message.body, message.attributes, one)
@@ -114,7 +114,7 @@ def _waiting(connection: Connection, destination: int, after: int) -> tuple[int,
 
 def _originals(
     connection: Connection, store: Store, wanted: Sequence[Pending]
-) -> dict[int, tuple[Message | None, bytes | StoreError | None]]:
+) -> dict[int, tuple[Message | None, bytes | str | None]]:
     """For each delivery its message with the body, or the body that is kept with it, or why neither opens."""
     try:
         ids = sorted({one.message for one in wanted if not one.keep})
@@ -128,5 +128,5 @@ def _originals(
         }
     except StoreError as error:  # one of them was changed on the disk: it must not stop the others
         if len(wanted) == 1:
-            return {wanted[0].id: (None, error)}
+            return {wanted[0].id: (None, str(error))}
         return {key: one for each in wanted for key, one in _originals(connection, store, [each]).items()}

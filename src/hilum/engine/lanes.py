@@ -52,7 +52,6 @@ class Lanes:
         self.last_delivered_at: int | None = None
         self.paused = False
         self.lagging = False  # sources are held for it
-        self.owed = 0  # the lag when its partner came back, or the least since: no source is held for that
         self._feed = feed
         self._recorder = recorder
         self._changed = changed
@@ -89,7 +88,7 @@ class Lanes:
         """Take up what waits since `watermark`."""
         self.line.cursor = watermark
         await self._feed.open(self.line, self.number)
-        self.owed = self.line.lag
+        self.line.owed = self.line.lag
         self._top_up()
         self._spawn_workers()
 
@@ -123,7 +122,7 @@ class Lanes:
     def status(self, delivered: int, failed: int) -> LaneStatus:
         """How it stands; the counts are the store's."""
         line, held = self.line, [one for one in self.line.lanes.values() if one.queue]
-        stuck = [self._stuck(one) for one in held if one.stuck]
+        stuck = [self._stuck(one) for one in held if one.stuck or (not one.busy and self.breaker.failures)]
         return LaneStatus(
             self.number,
             self.organization,
@@ -188,7 +187,7 @@ class Lanes:
     def pause(self, paused: bool) -> None:
         """Inactive integrations send nothing; their deliveries wait."""
         if paused != self.paused:
-            self.paused, self.owed = paused, self.line.lag
+            self.paused, self.line.owed = paused, self.line.lag
             self._changed(self)
         self._wake.set()
 
@@ -248,18 +247,12 @@ class Lanes:
             log.exception("destination failed", destination=self.reference)
             outcome = Transient(f"internal error: {type(error).__name__}", answered=True)
         if isinstance(outcome, Delivered):
-            self._reached()
+            self.breaker.success()
             self._end(lane, one, DeliveryState.DELIVERED, outcome.detail)
             if self.health != "healthy":
                 self._set_health("healthy", "")
             return True
         return self._failed(lane, one, outcome, started, round((clock.monotonic() - at) * 1_000_000))
-
-    def _reached(self) -> None:
-        """The partner spoke; what it missed meanwhile is caught up without holding anyone."""
-        if self.breaker.state != "closed":
-            self.owed = self.line.lag
-        self.breaker.success()
 
     def _failed(self, lane: Lane, one: Pending, outcome: Outcome, started: int, took: int) -> bool:
         kind = type(outcome).__name__.lower()
@@ -271,7 +264,7 @@ class Lanes:
             self.breaker.failure()
             self._set_health("unhealthy", detail)
         else:
-            self._reached()
+            self.breaker.success()
             self._set_health("degraded", f"last answer: {kind}")
         if kind != "unreachable" or first:
             self._recorder.tried(Attempt(one.id, one.attempts, started, took, kind, detail))
@@ -306,8 +299,8 @@ class Lanes:
             self.last_delivered_at = clock.micros()
         if self.line.behind or lane.parked or self.line.stretched:
             self._top_up()
-        if self.owed or self.lagging:
-            self.owed = min(self.owed, self.line.lag)
+        if self.line.owed or self.lagging:
+            self.line.owed = min(self.line.owed, self.line.lag)
             self._changed(self)
 
     def _expired(self, one: Pending) -> bool:

@@ -40,10 +40,13 @@ class Lane:
 class Line:
     """The lanes of one destination. Knows no loop and sends nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = WINDOW, window_bytes: int = WINDOW_BYTES) -> None:
+        self.window = window
+        self.window_bytes = window_bytes
         self.lanes: dict[int, Lane] = {}
         self.ready: deque[Lane] = deque()
         self.failing: set[Lane] = set()  # their last try failed: they wait for the partner, or for a person
+        self.owed = 0  # what waited in lanes that failed and now move: it is caught up without holding a source
         self.backlog = 0  # everything that waits, wherever it is
         self.behind = False  # newer deliveries are in the store only
         self.cursor = 0  # the newest delivery that was taken into memory (or parked)
@@ -62,8 +65,7 @@ class Line:
             self._early.discard(one.id)
             return None
         lane = self.lanes.get(one.lane)
-        full = self.held >= WINDOW and self.held - len(self.failing) >= WINDOW
-        if self.behind or full or (lane is not None and (lane.parked or lane.frozen)):
+        if self.behind or self.held >= self.window or (lane is not None and (lane.parked or lane.frozen)):
             self.behind = True
             return None
         return self.take(one)
@@ -98,7 +100,7 @@ class Line:
         self.held += 1
         if one.body is not None:
             self.held_bytes += len(one.body)
-            if self.held_bytes > WINDOW_BYTES:
+            if self.held_bytes > self.window_bytes:
                 self.drop_body(one)
         lane.queue.append(one)
         if lane.busy or lane.blocked or lane.frozen or len(lane.queue) > 1:
@@ -115,7 +117,9 @@ class Line:
     def end(self, lane: Lane, one: Pending) -> None:
         """The head of a lane ended."""
         lane.queue.popleft()
-        self.failing.discard(lane)
+        if lane in self.failing:
+            self.failing.discard(lane)
+            self.owed += len(lane.queue) + lane.parked
         self.held -= 1
         self.backlog -= 1
         self.drop_body(one)
@@ -171,9 +175,9 @@ class Line:
 
     @property
     def has_room(self) -> bool:
-        return self.held - len(self.failing) < WINDOW // 2
+        return self.held - len(self.failing) < self.window // 2
 
     @property
     def stretched(self) -> bool:
         """So much has ended behind one that has not that the watermark must be freed."""
-        return len(self._order) > 2 * WINDOW
+        return len(self._order) > 2 * self.window

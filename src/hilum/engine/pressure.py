@@ -50,7 +50,7 @@ class Pressure:
     def lag(self, lanes: Lanes) -> None:
         """A destination's backlog or health changed. One that is down slows nobody, up to its `max_backlog`."""
         backlog, endpoint = lanes.line.backlog, lanes.endpoint
-        lag = lanes.line.lag - lanes.owed if lanes.health != "unhealthy" and not lanes.paused else 0
+        lag = lanes.line.lag - lanes.line.owed if lanes.health != "unhealthy" and not lanes.paused else 0
         full = endpoint.max_backlog is not None and backlog >= endpoint.max_backlog
         high = full or lag > endpoint.max_lag
         lanes.lagging = high or (lanes.lagging and lag > endpoint.max_lag // 2)

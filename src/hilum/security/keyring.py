@@ -23,8 +23,8 @@ from hilum.errors import ConfigError
 class Keyring:
     """Master keys by number (the highest is current), the search key, the recipient of backups."""
 
-    masters: dict[int, bytes]
-    search: bytes
+    masters: dict[int, bytes] = dataclasses.field(repr=False)
+    search: bytes = dataclasses.field(repr=False)
     recipient: str
 
     @property
@@ -53,8 +53,10 @@ class Keyring:
     def decode(cls, text: str) -> Self:
         try:
             document = json.loads(text)
-            masters = {int(number): base64.b64decode(key) for number, key in document["masters"].items()}
-            return cls(masters, base64.b64decode(document["search"]), document["recipient"])
+            masters = {int(number): _key(key) for number, key in document["masters"].items()}
+            if not masters:
+                raise ValueError
+            return cls(masters, _key(document["search"]), document["recipient"])
         except (ValueError, KeyError, AttributeError, TypeError):
             raise ConfigError("not a key file of Hilum") from None
 
@@ -70,3 +72,10 @@ class Keyring:
             file.write(self.encode())
             file.flush()
             os.fsync(file.fileno())
+
+
+def _key(text: str) -> bytes:
+    key = base64.b64decode(text, validate=True)
+    if len(key) != 32:
+        raise ValueError
+    return key

@@ -54,7 +54,7 @@ def unparked(connection: sa.Connection, destination: int, lane: int, after: int,
 def parked_lanes(connection: sa.Connection, destination: int) -> dict[int, int]:
     """How many deliveries each lane has parked."""
     query = sa.select(parked.c.lane, sa.func.count()).where(parked.c.destination == destination).group_by(parked.c.lane)
-    return {lane: count for lane, count in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def park(connection: sa.Connection, waiting: Iterable[Pending]) -> None:

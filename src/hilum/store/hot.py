@@ -282,7 +282,7 @@ class PostgresHot:
         raw.execute(self._insert[table], tuple(list(column) for column in zip(*rows, strict=True)))
 
     def _take(self, raw: Any, table: str, count: int) -> range:
-        """`count` ids in a row, since a message's deliveries are neighbours. The rest of too short a block is given up."""
+        """`count` ids in a row: a message's deliveries are neighbours. What is left of a short block is given up."""
         left = self._ids[table]
         while len(left) < count:
             first = raw.execute(f"SELECT nextval('{table}_ids')").fetchone()[0]

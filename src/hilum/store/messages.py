@@ -10,13 +10,15 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from hilum.errors import Conflict
+from hilum import telemetry
+from hilum.errors import Conflict, StoreError
 from hilum.model.identifier import row_of
 from hilum.model.message import Disposition, Message
 from hilum.security.seal import Sealer
 from hilum.store.hot import body_place, note_place
 from hilum.store.schema import body, delivery, message
 
+log = telemetry.logger("store")
 ATTENTION = (Disposition.RECEIVED, Disposition.ERROR, Disposition.REVIEW)  # these have an index
 
 
@@ -179,10 +181,23 @@ def tally(connection: sa.Connection, after: int) -> list[tuple[int, int, int]]:
 def rebuild(
     connection: sa.Connection, after: int, limit: int, sealer: Sealer, keys: Callable[[Message], Sequence[int]]
 ) -> list[tuple[int, int, Sequence[int]]]:
-    """(id, received_at, keys) of the messages above `after`, made again from their rows and bodies."""
+    """(id, received_at, keys) of the messages above `after`, made again from their rows and bodies.
+
+    A message that no longer opens has no keys: it must not keep the hub from starting.
+    """
     rows = list(connection.execute(sa.select(message).where(message.c.id > after).order_by(message.c.id).limit(limit)))
-    kept = bodies(connection, sealer, [row.id for row in rows])
-    return [(row.id, row.received_at, keys(view(row, sealer, kept.get(row.id)))) for row in rows]
+    query = sa.select(body).where(body.c.message.in_([row.id for row in rows]))
+    sealed = {row.message: row.sealed for row in connection.execute(query)}
+
+    def again(row: sa.Row[Any]) -> Sequence[int]:
+        try:
+            kept = sealer.open(sealed[row.id], body_place(row.id)) if row.id in sealed else None
+            return keys(view(row, sealer, kept))
+        except StoreError as error:
+            log.error("a message cannot be found by its keys", message=row.id, reason=str(error))
+            return ()
+
+    return [(row.id, row.received_at, again(row)) for row in rows]
 
 
 def purge_bodies(

@@ -6,10 +6,6 @@ import sqlite3
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from hilum import clock
 from hilum.errors import StoreError
@@ -21,6 +17,13 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 
 def migrate(database: Database, scripts: Path = _SCRIPTS) -> None:
     """Upgrade to the newest schema. Raises StoreError where the store was written by a newer Hilum."""
+    if _current(database) == _newest(scripts):
+        return  # nearly always: alembic is not even loaded
+    from alembic import command
+    from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))  # the parser's own escape
     script = ScriptDirectory.from_config(config)
@@ -43,6 +46,19 @@ def migrate(database: Database, scripts: Path = _SCRIPTS) -> None:
             if not database.embedded:
                 connection.rollback()
                 connection.execute(sa.select(sa.func.pg_advisory_unlock(_LOCK)))
+
+
+def _newest(scripts: Path) -> str:
+    """The head's revision: scripts are called v<revision>_<name>.py."""
+    return max(path.name[1:].partition("_")[0] for path in (scripts / "versions").glob("v*.py"))
+
+
+def _current(database: Database) -> str | None:
+    with database.writer.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        return found
 
 
 def _backup(path: Path, revision: str) -> None:

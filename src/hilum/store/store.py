@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import sqlalchemy as sa
 
 from hilum import clock, telemetry
-from hilum.errors import StoreFull
+from hilum.errors import StoreError, StoreFull
 from hilum.model.delivery import Attempt, DeliveryState, Pending, Settled
 from hilum.model.message import Disposition, Message, NewMessage
 from hilum.security.keyring import Keyring
@@ -31,6 +31,7 @@ from hilum.store.writer import Writer, explain
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_CHECK = b"setting|key_check"
 _REBUILD = 2_000  # messages whose search keys are made again in one go
 Listener = Callable[[Sequence[Pending]], None]
 log = telemetry.logger("store")
@@ -59,7 +60,13 @@ class Store:
         )
         self.writer = Writer(self.database.writer, hot, self.keys.add, self._announce)
         self.writer.start()
-        generation = await self.write(_generation)
+        try:
+            generation = await self.write(_generation, self.sealer)
+        except StoreError:
+            await self.writer.close()
+            self.keys.close()
+            self.database.dispose()
+            raise
         self.mark = Mark(self.folder / "hub.mark", generation)
         if self.mark.left:
             await self.settle_marked()
@@ -236,14 +243,24 @@ def _key_carrier(one: int, stamp: int, keys: Sequence[int]) -> NewMessage:
     return NewMessage(0, 0, stamp, Disposition.RECEIVED, "", "", "", b"", b"", keys=tuple(keys), id=one)
 
 
-def _generation(connection: sa.Connection) -> bytes:
-    """16 bytes that name this life of the store."""
+def _generation(connection: sa.Connection, sealer: Sealer) -> bytes:
+    """16 bytes that name this life of the store. Raises StoreError where the keys are another store's."""
+    sealed = _setting(connection, "key_check", lambda: sealer.seal(_CHECK, _CHECK).hex())
+    try:
+        sealer.open(bytes.fromhex(sealed), _CHECK)
+    except StoreError:
+        raise StoreError("hub.key does not belong to this store; bring back the one that it was written with") from None
+    return bytes.fromhex(_setting(connection, "generation", lambda: secrets.token_hex(16)))
+
+
+def _setting(connection: sa.Connection, name: str, make: Callable[[], str]) -> str:
+    """A setting, made at first use."""
     table = schema.setting
-    found = connection.execute(sa.select(table.c.value).where(table.c.name == "generation")).scalar()
+    found: str | None = connection.execute(sa.select(table.c.value).where(table.c.name == name)).scalar()
     if found is None:
-        found = secrets.token_hex(16)
-        connection.execute(table.insert().values(name="generation", value=found))
-    return bytes.fromhex(found)
+        found = make()
+        connection.execute(table.insert().values(name=name, value=found))
+    return found
 
 
 def _standing(connection: sa.Connection) -> Any:

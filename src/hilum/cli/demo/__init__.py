@@ -182,8 +182,11 @@ def _footer(watch: Watch, data: Path, ports: dict[str, int]) -> Group:
 
 def _counts(watch: Watch) -> Text:
     counts = watch.counts
-    words = {"received": "cyan", "delivered": "green", "retry": "yellow", "dead letter": "red", "filtered": "dim"}
-    return Text(", ").join(Text(f"{word}: {counts[word]}", style) for word, style in words.items())
+    words = (
+        ("received", "received", "cyan"), ("delivered", "delivered", "green"), ("retry", "retries", "yellow"),
+        ("dead letter", "dead letters", "red"), ("filtered", "filtered", "dim"),
+    )  # fmt: skip
+    return Text(", ").join(Text(f"{label}: {counts[word]}", style) for word, label, style in words)
 
 
 def next_steps(watch: Watch, data: Path, ports: dict[str, int]) -> Panel:
