@@ -13,12 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import adt
 import uvloop
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+import adt
 from hilum.intake.identity import Identify, search_key
 from hilum.model.message import Disposition, NewMessage
 from hilum.security.keyring import Keyring
@@ -44,6 +44,10 @@ async def fill(store: Store, rows: int, patients: int, console: Console) -> None
         await asyncio.gather(*futures)
 
 
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
 async def look(store: Store, patient: str) -> int:
     """One search as the API does it; returns how many bodies were opened."""
     ids = await store.keys.find(search_key(store.hash, 1, "patient", patient), limit=PAGE)
@@ -66,8 +70,8 @@ async def run(rows: int, searches: int) -> None:
             begin = time.perf_counter()
             opened += await look(store, str(random.randrange(patients)))
             times.append((time.perf_counter() - begin) * 1000)
-        size = sum(file.stat().st_size for file in folder.iterdir())
         await store.close()
+        size = _size(folder)
     table = Table(title=f"search by patient among {rows:,} messages")
     for column in ("searches", "bodies each", "p50 ms", "p99 ms", "budget ms", "met", "KB on disk a message"):
         table.add_column(column, justify="right")

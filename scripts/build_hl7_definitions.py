@@ -243,9 +243,7 @@ def build(version: str, folder: Path) -> dict[str, Any]:
     newest = dictionary_part(folder, "2.7.1", "segments")
     known_tables = dictionary_part(folder, "", "tables")
     groups = module(version, "groups")
-    structures = {
-        name: structure(name, node, groups) for name, node in sorted(module(version, "messages").items())
-    }
+    structures = {name: structure(name, node, groups) for name, node in sorted(module(version, "messages").items())}
     return {
         "version": version,
         "segments": segments(version, dictionary_part(folder, other, "segments"), newest),
@@ -264,9 +262,7 @@ def build(version: str, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "dictionary", type=Path, help="the folder `lib` of the unpacked package hl7-dictionary"
-    )
+    parser.add_argument("dictionary", type=Path, help="the folder `lib` of the unpacked package hl7-dictionary")
     folder = parser.parse_args().dictionary
     TARGET.mkdir(exist_ok=True)
     for version in VERSIONS:

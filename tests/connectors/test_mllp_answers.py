@@ -44,7 +44,7 @@ def wanted(condition: str, success: bool) -> bool:
 
 
 @pytest.mark.ledger_part("S3-09", "ACK modes original and enhanced")
-@pytest.mark.parametrize(("accept", "application", "outcome"), list(itertools.product(CONDITIONS, CONDITIONS, OUTCOMES)))
+@pytest.mark.parametrize(("accept", "application", "outcome"), [*itertools.product(CONDITIONS, CONDITIONS, OUTCOMES)])
 def test_each_wish_and_each_outcome(accept: str, application: str, outcome: str) -> None:
     found = answers(adt(accept, application), outcome)
     if not accept and not application:  # original mode: one answer, whatever happens

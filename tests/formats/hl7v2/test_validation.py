@@ -55,9 +55,7 @@ def test_a_clean_message_has_no_finding(segments: tuple[str, ...]) -> None:
     assert validate(message(*segments)) == []
 
 
-@pytest.mark.ledger_part(
-    "S2-119", "thirteen kinds of faults are found by version and structure, at their place"
-)
+@pytest.mark.ledger_part("S2-119", "thirteen kinds of faults are found by version and structure, at their place")
 @pytest.mark.parametrize(
     ("before", "after", "path", "rule"),
     [
@@ -215,9 +213,7 @@ def test_errors_become_err_segments() -> None:
 
 
 def test_the_documented_rules_are_those_that_are_checked() -> None:
-    rows = re.findall(
-        r"^\| `([\w-]+)` \| (\w+) \| (\d+) \| (.+) \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE
-    )
+    rows = re.findall(r"^\| `([\w-]+)` \| (\w+) \| (\d+) \| (.+) \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
     assert rows == [(name, rule.severity, rule.code, rule.text) for name, rule in RULES.items()]
 
 

@@ -116,9 +116,7 @@ def test_an_ambiguous_structure_is_decided_by_all_its_readings() -> None:
     assert known.automaton("SUR_P09").accepts(names)
     tree = known.structure("SUR_P09") or tree
     assert Matcher(tree).match(names), "no longer an example of an ambiguous structure"
-    text = "\r".join(
-        [r"MSH|^~\&|A|B|C|D|2025||SUR^P09^SUR_P09|1|P|2.5", *(f"{name}|x" for name in names[1:])]
-    )
+    text = "\r".join([r"MSH|^~\&|A|B|C|D|2025||SUR^P09^SUR_P09|1|P|2.5", *(f"{name}|x" for name in names[1:])])
     assert not [one for one in validate(Message.parse(text.encode())) if one.rule.startswith("segment-")]
 
 

@@ -262,9 +262,7 @@ class Content:
         if definition.table and definition.datatype in ("ID", "IS"):
             self._listed(definition.table, text, definition.datatype, at)
 
-    def _coded(
-        self, definition: FieldDefinition, components: Sequence[FieldDefinition | None], text: str
-    ) -> None:
+    def _coded(self, definition: FieldDefinition, components: Sequence[FieldDefinition | None], text: str) -> None:
         """The code of a composite field whose table is given for the field."""
         given = parts(text, self.marks.component)
         first = components[0]

@@ -28,17 +28,11 @@ class Rule:
 
 RULES: dict[str, Rule] = {
     "version-unknown": Rule("error", "203", "MSH-12 names a version of HL7 v2"),
-    "version-nearest": Rule(
-        "info", "203", "the version has definitions of its own; else the nearest is used"
-    ),
+    "version-nearest": Rule("info", "203", "the version has definitions of its own; else the nearest is used"),
     "message-type-unknown": Rule("error", "200", "MSH-9.1 is a message type of the version"),
     "event-unknown": Rule("error", "201", "MSH-9.2 is a trigger event of the version"),
-    "message-local": Rule(
-        "info", "200", "the type or event is of the standard; of a local one no order is known"
-    ),
-    "structure-unknown": Rule(
-        "info", "200", "the version gives the event a structure; else no order is known"
-    ),
+    "message-local": Rule("info", "200", "the type or event is of the standard; of a local one no order is known"),
+    "structure-unknown": Rule("info", "200", "the version gives the event a structure; else no order is known"),
     "structure-mismatch": Rule("warning", "200", "MSH-9.3 is the structure of the event"),
     "segment-missing": Rule("error", "100", "a required segment is there"),
     "segment-order": Rule("error", "100", "a segment stands where the structure has it"),

@@ -84,9 +84,7 @@ class _Part(BaseModel):
 class FieldProfile(_Part):
     """What the site asks of one field or component; what is left out stays as the standard has it."""
 
-    required: bool | None = Field(
-        None, description="Whether it must have a value where its segment is there."
-    )
+    required: bool | None = Field(None, description="Whether it must have a value where its segment is there.")
     length: int | None = Field(None, ge=1, description="Most characters of one repetition.")
     repeats: int | None = Field(None, ge=1, description="Most repetitions; only of a field.")
     table: tuple[str, ...] | None = Field(None, description="All values that are allowed.", strict=False)
@@ -167,9 +165,7 @@ class Profile(_Part):
         for place, asked in self.fields.items():
             if asked.datatype is not None and one.rule in _TYPE_RULES and _below(path, place):
                 return True
-            if path == place and any(
-                getattr(asked, name) is not None for name in _REPLACES.get(one.rule, ())
-            ):
+            if path == place and any(getattr(asked, name) is not None for name in _REPLACES.get(one.rule, ())):
                 return True
         return False
 
@@ -251,9 +247,7 @@ class _Demand:
         value = self._marks.plain(text)
         if asked.length is not None and len(value) > asked.length:
             rule = "field-length" if place.component is None else "component-length"
-            self._found.append(
-                finding(path, rule, f"longer than the {asked.length} characters of the profile")
-            )
+            self._found.append(finding(path, rule, f"longer than the {asked.length} characters of the profile"))
         code = value if place.component else _nth(value, self._marks.component, 1)
         if asked.table is not None and code not in asked.table:
             self._found.append(finding(path, "table-profile", "not one of the values of the profile"))
@@ -278,8 +272,7 @@ def _below(path: str, place: str) -> bool:
 
 def _fits(segment: str, patterns: Sequence[str]) -> bool:
     return any(
-        segment.startswith(pattern[:-1]) if pattern.endswith("*") else segment == pattern
-        for pattern in patterns
+        segment.startswith(pattern[:-1]) if pattern.endswith("*") else segment == pattern for pattern in patterns
     )
 
 

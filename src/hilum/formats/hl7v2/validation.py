@@ -39,11 +39,7 @@ def _check_version(version: str) -> list[Finding]:
         return []
     used = nearest(version)
     if used is None:
-        return [
-            finding(
-                "MSH-12", "version-unknown", f"no version of HL7 v2; read as {definitions(version).version}"
-            )
-        ]
+        return [finding("MSH-12", "version-unknown", f"no version of HL7 v2; read as {definitions(version).version}")]
     if used != version:
         return [finding("MSH-12", "version-nearest", f"no definitions of this version; read as {used}")]
     return []
@@ -79,9 +75,7 @@ def _explain_event(event: str, known: Definitions, fallback: str | None) -> Find
     return finding("MSH-9", "structure-unknown", f"version {known.version} gives this event no structure")
 
 
-def _check_order(
-    rows: list[Row], structure: str | None, known: Definitions, profile: Profile | None
-) -> list[Finding]:
+def _check_order(rows: list[Row], structure: str | None, known: Definitions, profile: Profile | None) -> list[Finding]:
     """Segments against the structure; of a message without one, only whether the version has them."""
     found: list[Finding] = []
     ordered: list[Row] = []
