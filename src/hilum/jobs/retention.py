@@ -1,4 +1,4 @@
-"""Removes bodies that are older than their organization keeps them, a few at a time, and gives the space back."""
+"""Removes bodies after the time that their organization or route keeps them, a few at a time; gives the space back."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ async def run(context: Context, job: Job) -> dict[str, Any]:
     removed: dict[str, int] = {}
     for organization in await context.store.read(configuration.read):
         keep = Retention.model_validate(organization.document.get("retention", {})).bodies
-        cutoff = clock.micros() - keep * _DAY
+        now = clock.micros()
+        own = await context.store.read(configuration.retentions, organization.id)
+        routes = {version: now - days * _DAY for version, days in own.items()}
         after: int | None = 0
         while after is not None:
-            count, after = await context.store.write(messages.purge_bodies, organization.id, cutoff, after, _BATCH)
+            count, after = await context.store.write(
+                messages.purge_bodies, organization.id, now - keep * _DAY, after, _BATCH, routes
+            )
             removed[organization.name] = removed.get(organization.name, 0) + count
     await context.store.give_space_back()
     return {"bodies": removed}

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hilum import clock
+from hilum.model.configuration import Retention
 from hilum.store.schema import endpoint, integration, organization, route_version
 
 
@@ -75,6 +76,16 @@ def version(connection: sa.Connection, one: int) -> RouteVersion | None:
     """A pinned version, current or not."""
     row = connection.execute(sa.select(route_version).where(route_version.c.id == one)).first()
     return None if row is None else _version(row)
+
+
+def retentions(connection: sa.Connection, owner: int) -> dict[int, int]:
+    """Days that bodies are kept, by route version, where the route says so itself."""
+    columns = (route_version.c.id, route_version.c.document)
+    found = {}
+    for number, document in connection.execute(sa.select(*columns).where(route_version.c.organization == owner)):
+        if kept := document["route"].get("retention"):
+            found[number] = Retention.model_validate(kept).bodies
+    return found
 
 
 def names(connection: sa.Connection) -> tuple[dict[int, str], dict[int, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -201,10 +201,16 @@ def rebuild(
 
 
 def purge_bodies(
-    connection: sa.Connection, organization: int, cutoff: int, after: int, limit: int
+    connection: sa.Connection,
+    organization: int,
+    cutoff: int,
+    after: int,
+    limit: int,
+    routes: Mapping[int, int] | None = None,
 ) -> tuple[int, int | None]:
     """Look at `limit` bodies above message `after`, remove the organization's that are older than `cutoff`.
 
+    `routes` are the cutoffs of route versions that have their own; of several the longest keeping holds.
     The bodies that are kept with their deliveries go too. What waits for its delivery or its route stays.
     Returns how many went, and where to go on (None: done).
     """
@@ -216,14 +222,18 @@ def purge_bodies(
     )
     query = sa.select(
         message.c.id, message.c.organization, message.c.received_at, message.c.disposition,
-        message.c.first_delivery, message.c.deliveries,
+        message.c.first_delivery, message.c.deliveries, message.c.routes,
         sa.select(delivery.c.id).where(waiting).exists().label("waiting"),
     ).join(window, window.c.message == message.c.id)  # fmt: skip
     rows = list(connection.execute(query.order_by(message.c.id)))
+    own = routes or {}
+
+    def is_old(row: sa.Row[Any]) -> bool:
+        taken = [own.get(int(one), cutoff) for one in row.routes.split()] if own else []
+        return bool(row.received_at < min(taken, default=cutoff))
+
     old = [
-        row
-        for row in rows
-        if row.organization == organization and row.received_at < cutoff and row.disposition and not row.waiting
+        row for row in rows if row.organization == organization and row.disposition and not row.waiting and is_old(row)
     ]
     if old:
         ids = [row.id for row in old]
@@ -233,5 +243,6 @@ def purge_bodies(
         if ranges:
             near = delivery.c.id.between(min(first for first, _ in ranges), max(end for _, end in ranges))
             connection.execute(delivery.update().where(near, *kept).values(sealed=None))
-    young = bool(rows) and all(row.received_at >= cutoff for row in rows)
+    latest = max([cutoff, *own.values()])
+    young = bool(rows) and all(row.received_at >= latest for row in rows)
     return len(old), None if len(rows) < limit or young else rows[-1].id
