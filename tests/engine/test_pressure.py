@@ -101,7 +101,7 @@ async def test_a_dead_partner_holds_nobody(hub: Any, partners: Any, config: Any,
     assert lab.controls == ward.controls
 
 
-@pytest.mark.ledger("S4-88")
+@pytest.mark.ledger_part("S4-88", "a partner that hangs or is down leaves other integrations flowing")
 async def test_one_partner_that_hangs_leaves_the_others_alone(
     hub: Any, partners: Any, config: Any, adt: Adt, eventually: Any
 ) -> None:

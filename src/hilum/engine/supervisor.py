@@ -110,6 +110,8 @@ class Supervisor:
                         await self._lanes(organization, reference, integration, endpoint, standing)
             await self._sources(wanted, routings)
             await self._retire(wanted)
+            for lanes in self.lanes.values():
+                self.pressure.lag(lanes)  # a source may feed others now
 
     @property
     def problems(self) -> dict[str, str]:
