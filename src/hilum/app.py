@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -193,6 +194,14 @@ async def run_until(stop: asyncio.Event, hub: Hub) -> None:
     """Run a hub that is open until `stop` is set, then drain it."""
     try:
         await hub.run()
+        _settle_collector()
         await stop.wait()
     finally:
         await hub.close()
+
+
+def _settle_collector() -> None:
+    """What the start made stays; looking through it again and again cost a tenth of the throughput."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

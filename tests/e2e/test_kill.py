@@ -52,14 +52,14 @@ async def _kill_again_and_again(e2e: Any, folder: Path, kills: int, database: st
 
 
 @pytest.mark.slow
-@pytest.mark.ledger_part("S2-118", "restart loses nothing, SQLite")
+@pytest.mark.ledger("S2-118")
 @pytest.mark.ledger_part("S0-38", "inbox de-duplication, at-least-once delivery: nothing lost, no message stored twice")
 async def test_twenty_kills_lose_nothing(e2e: Any, tmp_path: Path) -> None:
     await _kill_again_and_again(e2e, tmp_path, kills=20)
 
 
 @pytest.mark.slow
-@pytest.mark.ledger_part("S2-118", "restart loses nothing, PostgreSQL")
+@pytest.mark.ledger("S2-118")
 async def test_five_kills_lose_nothing_on_postgresql(e2e: Any, tmp_path: Path, postgres: str) -> None:
     parts = psycopg.conninfo.conninfo_to_dict(postgres)
     password = f":{parts['password']}" if parts.get("password") else ""

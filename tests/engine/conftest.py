@@ -66,7 +66,7 @@ class Hub:
         self.folder = folder
         self._keyring = keyring
         self._registry = registry
-        self._url = url
+        self.url = url
         self.running = False
         self.window: tuple[int, int] | None = None  # deliveries and bytes that lanes hold in memory, if not the usual
         self.config_folder = folder / "conf"
@@ -74,7 +74,7 @@ class Hub:
         (folder / "data").mkdir(exist_ok=True)
 
     async def open(self) -> None:
-        store = Store(self.folder / "data", self._keyring, self._url)
+        store = Store(self.folder / "data", self._keyring, self.url)
         readers: dict[int, Identify] = {}
 
         def keys(found: Message) -> Sequence[int]:

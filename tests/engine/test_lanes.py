@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from hilum.model.delivery import DeliveryState
@@ -258,3 +259,35 @@ async def test_on_postgresql_it_is_the_same(postgres_hub: Any, partners: Any, co
     await lab.until(52)
     await hub.become(*states, DELIVERED)
     assert (await hub.standing("lab/out"))[1:] == (50, 1)
+
+
+@pytest.mark.ledger_part("S4-87", "messages are refused while the database is away, and taken again without a restart")
+async def test_postgresql_may_go_away_and_come_back(
+    postgres_hub: Any, partners: Any, config: Any, adt: Adt, eventually: Any
+) -> None:
+    hub = postgres_hub
+    lab = await partners()
+    await hub.start(config({"lab": to(lab)}))
+    await hub.pour([adt(f"A{number}") for number in range(20)])
+    await hub.become(DELIVERED)
+    codes: list[str] = []
+    for number in range(6):
+        _cut(hub.url)
+        codes += await hub.send(*(adt(f"B{number}-{one}") for one in range(5)))  # none hangs
+    assert set(codes) <= {"AA", "AE"}
+    assert "AA" in codes
+    expected = [one.control_id for one in await hub.messages()]
+    await lab.until(len(expected))
+    assert [one for place, one in enumerate(lab.controls) if one not in lab.controls[:place]] == expected
+    assert len(expected) >= 20 + codes.count("AA")
+    await hub.become(DELIVERED)
+    assert await hub.send(adt("LAST")) == ["AA"]
+
+
+def _cut(url: str) -> None:
+    """End every other connection to the database, as its restart does."""
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )

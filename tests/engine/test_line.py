@@ -63,7 +63,7 @@ class Waiting(RuleBasedStateMachine):
     # The feed, as Feed.top_up does it
 
     @rule(size=st.integers(1, 6))
-    @precondition(lambda self: self.line.behind and self.line.has_room)
+    @precondition(lambda self: self.line.behind and self.line.has_room and not self.freezing)  # one task does both
     def page(self, size: int) -> None:
         newest = self.line.newest
         found = [row for row in self.rows if row.id > self.line.cursor and not row.done and not row.parked][:size]
@@ -76,6 +76,7 @@ class Waiting(RuleBasedStateMachine):
             self.line.behind = self.line.newest > newest
 
     @rule(count=st.integers(1, 3))
+    @precondition(lambda self: not self.freezing)
     def feed_parked(self, count: int) -> None:
         for lane in [one for one in self.line.lanes.values() if one.parked and not one.frozen]:
             if len(lane.queue) >= (1 if lane in self.line.failing else 2):

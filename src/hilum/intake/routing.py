@@ -35,7 +35,7 @@ class Compiled:
     destinations: Mapping[str, int]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)  # not frozen: made for each message
 class Verdict:
     """What all routes of an endpoint made of one message."""
 

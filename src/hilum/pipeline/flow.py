@@ -20,7 +20,7 @@ from hilum.sdk.contracts import Rejected, Result, Step, Turned, Work
 MAX_PARTS = 10_000  # messages that one message can become
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)  # not frozen: made for each message
 class Output:
     """A message for a destination (`integration/endpoint`); `key` is its lane's, where that lane has keys."""
 
@@ -29,7 +29,7 @@ class Output:
     key: str | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)  # not frozen: made for each message
 class Routed:
     """What became of a message. `reason` repeats no value of it; `errors` are for the ERR segments."""
 

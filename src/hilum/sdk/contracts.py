@@ -23,7 +23,7 @@ from hilum.sdk.outcome import Outcome
 C = TypeVar("C", bound=Config)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)  # not frozen: made for each message, and three times as dear
 class Receipt:
     """What the inbox answers once a message is on disk (or was recognised as a duplicate of one that is).
 
@@ -86,7 +86,7 @@ class Dialer(Protocol):
         ...
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)  # see Receipt
 class Outbound:
     """One message for one destination. The same delivery has the same `id` and `body` on every attempt."""
 

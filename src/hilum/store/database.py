@@ -23,8 +23,10 @@ class Database:
         self.path = folder / SQLITE_FILE
         address = f"sqlite:///{self.path}" if url is None else url.replace("postgresql://", "postgresql+psycopg://", 1)
         options: dict[str, Any] = {"hide_parameters": True}  # errors are logged: they must not show what was stored
-        if not self.embedded:
-            options |= {"pool_pre_ping": True, "connect_args": _POSTGRES}
+        if self.embedded:
+            options |= {"connect_args": {"cached_statements": 512}}  # the hot ones, for each number of rows
+        else:
+            options |= {"pool_pre_ping": True, "pool_timeout": 10, "connect_args": _POSTGRES}
         self.writer = sa.create_engine(address, poolclass=NullPool, **options)
         self.reader = sa.create_engine(address, poolclass=QueuePool, pool_size=4, max_overflow=0, **options)
         if self.embedded:
@@ -38,8 +40,8 @@ class Database:
         self.reader.dispose()
 
 
-# psycopg: index plans at once (generic plans halved one sender), and no statement may hang for ever
-_POSTGRES = {"options": "-c plan_cache_mode=force_custom_plan -c statement_timeout=60000", "connect_timeout": 10}
+# psycopg: index plans at once (generic plans halved one sender), and no request may hang longer than 10 s
+_POSTGRES = {"options": "-c plan_cache_mode=force_custom_plan -c statement_timeout=10000", "connect_timeout": 5}
 
 
 def _sqlite_writer(connection: sqlite3.Connection, _: object) -> None:

@@ -7,6 +7,7 @@ connection: what SQLAlchemy adds to a statement costs more here than the stateme
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 from collections import Counter
@@ -20,9 +21,6 @@ from hilum.model.identifier import identify
 from hilum.model.message import NewMessage
 from hilum.security.seal import Sealer
 from hilum.store import schema
-
-MESSAGE_COLUMNS = [column.name for column in schema.message.columns]
-DELIVERY_COLUMNS = [column.name for column in schema.delivery.columns]
 
 
 class Hot(Protocol):
@@ -124,6 +122,37 @@ class Rows:
         return found
 
 
+# SQLite gives up the interpreter for each row that it steps through, and the loop takes it: a statement for many
+# rows is worth more than it looks. `{}` are the rows.
+_INSERT_MESSAGE, _INSERT_BODY, _INSERT_DELIVERY = (
+    f"INSERT INTO {table.name} ({', '.join(column.name for column in table.columns)}) VALUES {{}}"
+    for table in (schema.message, schema.body, schema.delivery)
+)
+_SETTLE_SQLITE = """
+UPDATE delivery SET state = r.column2, attempts = r.column3, done_at = r.column4, detail = r.column5
+FROM (VALUES {}) AS r WHERE delivery.id = r.column1
+"""
+_MOVE = "UPDATE shard SET tail = r.column2, through = r.column3 FROM (VALUES {}) AS r WHERE shard.id = r.column1"
+_ADVANCE = """
+INSERT INTO progress (destination, watermark, delivered, failed) VALUES {}
+ON CONFLICT (destination) DO UPDATE SET watermark = excluded.watermark,
+delivered = progress.delivered + excluded.delivered, failed = progress.failed + excluded.failed
+"""
+TOGETHER = 32  # rows of one statement
+
+
+def _together(raw: Any, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    for start in range(0, len(rows), TOGETHER):
+        some = rows[start : start + TOGETHER]
+        raw.execute(_statement(statement, len(some), len(some[0])), list(itertools.chain.from_iterable(some)))
+
+
+@functools.lru_cache(maxsize=512)
+def _statement(statement: str, rows: int, columns: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return statement.format(", ".join([row] * rows))
+
+
 class SqliteHot:
     """SQLite: one writer, so ids and positions are counted in memory and completed from the rows at start."""
 
@@ -132,10 +161,6 @@ class SqliteHot:
         self._message = self._delivery = 0
         self._tails = [0] * SHARDS
         self._moved: set[int] = set()  # shards whose tail is newer than its row
-        marks = ", ".join("?" * len(MESSAGE_COLUMNS))
-        self._insert_message = f"INSERT INTO message ({', '.join(MESSAGE_COLUMNS)}) VALUES ({marks})"
-        marks = ", ".join("?" * len(DELIVERY_COLUMNS))
-        self._insert_delivery = f"INSERT INTO delivery ({', '.join(DELIVERY_COLUMNS)}) VALUES ({marks})"
 
     def start(self, raw: Any) -> None:
         def one(statement: str) -> int:
@@ -170,8 +195,9 @@ class SqliteHot:
         if deliveries:
             self.enqueue(raw, deliveries)
         rows = [self._rows.message(one) for one in messages]
-        raw.executemany(self._insert_message, rows)
-        raw.executemany("INSERT INTO body VALUES (?, ?)", [self._rows.body(one) for one in messages])
+        bodies = [self._rows.body(one) for one in messages]
+        _together(raw, _INSERT_MESSAGE, rows)
+        _together(raw, _INSERT_BODY, bodies)
         for one in messages:
             for delivery in one.deliveries:
                 delivery.uuid = one.uuid
@@ -184,21 +210,16 @@ class SqliteHot:
             self._tails[one.shard] += 1
             self._moved.add(one.shard)
             rows.append(self._rows.delivery(one, self._tails[one.shard]))
-        raw.executemany(self._insert_delivery, rows)
+        _together(raw, _INSERT_DELIVERY, rows)
 
     def settle(self, raw: Any, results: Results) -> None:
-        raw.executemany(
-            "UPDATE delivery SET state = ?, attempts = ?, done_at = ?, detail = ? WHERE id = ?",
-            [
-                (one.state.value, one.attempts, one.done_at, storable(one.detail), one.delivery)
-                for one in results.settled
-            ],
-        )
-        raw.executemany(_ADVANCE.replace("%s", "?"), [(one, *mark) for one, mark in results.marks.items()])
-        raw.executemany(
-            "UPDATE shard SET tail = ?, through = ? WHERE id = ?",
-            [(self._tails[shard], self._delivery, shard) for shard in self._moved or (0,)],
-        )
+        rows = [
+            (one.delivery, one.state.value, one.attempts, one.done_at, storable(one.detail)) for one in results.settled
+        ]
+        _together(raw, _SETTLE_SQLITE, rows)
+        _together(raw, _ADVANCE, [(one, *mark) for one, mark in results.marks.items()])
+        tails = [(shard, self._tails[shard], self._delivery) for shard in self._moved or (0,)]
+        _together(raw, _MOVE, tails)
         self._moved.clear()
 
     def begin(self, raw: Any) -> None:
@@ -270,7 +291,7 @@ class PostgresHot:
         if rows:
             raw.execute(_SETTLE, tuple(list(column) for column in zip(*rows, strict=True)))
         for destination, mark in sorted(results.marks.items()):
-            raw.execute(_ADVANCE, (destination, *mark))
+            raw.execute(_ADVANCE.format("(%s, %s, %s, %s)"), (destination, *mark))
 
     def begin(self, raw: Any) -> None:
         """psycopg begins with the first statement."""
@@ -298,12 +319,6 @@ WITH wanted AS (SELECT * FROM unnest(%s::smallint[], %s::bigint[]) AS w(id, n)),
 locked AS (SELECT s.id FROM shard s JOIN wanted USING (id) ORDER BY s.id FOR UPDATE OF s)
 UPDATE shard s SET tail = s.tail + w.n FROM wanted w JOIN locked l ON l.id = w.id WHERE s.id = w.id
 RETURNING s.id, s.tail
-"""
-
-_ADVANCE = """
-INSERT INTO progress (destination, watermark, delivered, failed) VALUES (%s, %s, %s, %s)
-ON CONFLICT (destination) DO UPDATE SET watermark = excluded.watermark,
-delivered = progress.delivered + excluded.delivered, failed = progress.failed + excluded.failed
 """
 
 _SETTLE = """
