@@ -12,6 +12,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from hilum.expressions import units
 from hilum.expressions.paths import HL7_NULL
 from hilum.expressions.patterns import Regex, Template
 from hilum.expressions.values import (
@@ -286,6 +287,30 @@ def format_number(
     written = written.replace("\0", group or "")
     sized(len(written))
     return written
+
+
+def _unit(name: str) -> tuple[units.Unit]:
+    try:
+        return (units.parse(name),)
+    except ValueError as error:
+        raise ValueError(f"the unit {name!r} {error}") from None
+
+
+@function(NUMBER, TEXT, TEXT, NUMBER, result=NUMBER, required=3, literal=(2,), prepare=_unit)
+def convert(
+    value: Decimal | None, source: str | None, target: units.Unit, molar_mass: Decimal | None = None
+) -> Decimal | None:
+    """A number of one UCUM unit in another; a molar mass in g/mol leads between mass and amount of substance."""
+    if value is None:
+        return None
+    try:
+        unit = units.parse(source or "")
+    except ValueError as error:
+        raise EvaluationError(f"the unit to convert from {error}") from None
+    try:
+        return units.convert(value, unit, target, molar_mass)
+    except ValueError as error:
+        raise EvaluationError(str(error)) from None
 
 
 def integer(value: Decimal | None, what: str) -> int:

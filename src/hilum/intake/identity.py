@@ -21,6 +21,7 @@ class Identity:
     control_id: str
     keys: tuple[int, ...]
     dedupe: int = 0
+    message: hl7v2.Message | None = None  # as it was read for this, so that nobody reads it again
 
 
 def search_key(hash: KeyedHash, organization: int, kind: str, value: str) -> int:
@@ -82,7 +83,7 @@ class Identify:
         kind = header[9].decode("utf-8", "replace")
         if message.delimiters.component != b"^":
             kind = kind.replace(message.delimiters.component.decode("latin-1"), "^")
-        return Identity(kind, control.decode("utf-8", "replace"), tuple(keys), dedupe)
+        return Identity(kind, control.decode("utf-8", "replace"), tuple(keys), dedupe, message)
 
 
 def _nothing(body: bytes) -> Identity:

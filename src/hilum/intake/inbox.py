@@ -127,7 +127,7 @@ class Inbox:
             self._overdue.put(arrival)  # may take its time: stored first if it does
             return
         started = clock.monotonic()
-        verdict = routing(arrival.body, arrival.attributes)
+        verdict = routing(arrival.body, arrival.attributes, arrival.identity.message)
         routing.slow = clock.monotonic() - started > _SLOW
         self.store(arrival, verdict)
 
@@ -164,7 +164,10 @@ class Inbox:
             return
         new = done.result()
         self.latency.observe((clock.micros() - arrival.received_at) / 1_000_000)
-        receipt = Receipt(new.uuid, code, verdict.disposition, note=verdict.note, errors=verdict.errors)
+        receipt = Receipt(
+            new.uuid, code, verdict.disposition, note=verdict.note, errors=verdict.errors,
+            message=arrival.identity.message,
+        )  # fmt: skip
         if arrival.wait is not None and (verdict.deliveries or verdict.disposition is Disposition.RECEIVED):
             self._waiters.expect(new.id, verdict.deliveries)
             self._spawn(self._answer_after_delivery(arrival, receipt, new.id))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hilum.errors import StoreError
-from hilum.formats.hl7v2 import AckError
+from hilum.formats.hl7v2 import AckError, Message
 from hilum.model.configuration import Endpoint, Route
 from hilum.model.delivery import SHARDS, Pending
 from hilum.model.message import Disposition
@@ -62,11 +62,13 @@ class Routing:
         self.destinations = frozenset(number for one in routes for number in one.destinations.values())
         self._lanes = {number: lane_of(hash, number, None) for number in self.destinations}
 
-    def __call__(self, body: bytes, attributes: Mapping[str, str] | None = None) -> Verdict:
+    def __call__(
+        self, body: bytes, attributes: Mapping[str, str] | None = None, message: Message | None = None
+    ) -> Verdict:
         """Never raises: what goes wrong inside a route is a verdict."""
         if not self.routes:
             return Verdict(Disposition.UNROUTED, note="no route starts at this endpoint")
-        found = [(one, one.pipeline.run(body, attributes)) for one in self.routes]
+        found = [(one, one.pipeline.run(body, attributes, message)) for one in self.routes]
         if len(found) == 1:
             disposition = found[0][1].disposition
         else:

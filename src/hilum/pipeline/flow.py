@@ -13,7 +13,7 @@ from typing import Any
 from hilum import clock
 from hilum.errors import FormatError, HilumError
 from hilum.expressions import FINDINGS, HL7_NULL, read
-from hilum.formats.hl7v2 import AckError, Path
+from hilum.formats.hl7v2 import AckError, Message, Path
 from hilum.model.message import Disposition
 from hilum.sdk.contracts import Rejected, Result, Step, Turned, Work
 
@@ -104,9 +104,12 @@ class Pipeline:
         """Every endpoint that a message can go to, each once."""
         return tuple(dict.fromkeys(target.destination for target in (*self._to, *self._otherwise)))
 
-    def run(self, body: bytes, attributes: Mapping[str, str] | None = None) -> Routed:
-        """Route one message."""
-        return self._flow([Work(body, self._format, attributes)], None)
+    def run(
+        self, body: bytes, attributes: Mapping[str, str] | None = None, message: Message | None = None
+    ) -> Routed:
+        """Route one message; `message` is the body parsed, if the caller has it (it is not changed)."""
+        parsed = message.copy() if message is not None and self._format == "hl7v2" else None
+        return self._flow([Work(body, self._format, attributes, parsed)], None)
 
     def trace(self, body: bytes, attributes: Mapping[str, str] | None = None) -> list[Trace]:
         """Route one message and tell what each step did, up to the step that stopped it."""

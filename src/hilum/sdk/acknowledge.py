@@ -33,7 +33,7 @@ class Acknowledgement(Config):
 def acknowledge(ack: Acknowledgement, body: bytes, receipt: Receipt | None) -> list[bytes]:
     """The acknowledgements that a message asks for, none to many; `receipt` None: it could not be stored."""
     try:
-        message = hl7v2.Message.parse(body)
+        message = (receipt and receipt.message) or hl7v2.Message.parse(body)
     except FormatError:
         return []  # whom to answer cannot be read
     header = message.header

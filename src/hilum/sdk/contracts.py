@@ -38,6 +38,7 @@ class Receipt:
     delivered: bool | None = None
     note: str = ""
     errors: tuple[hl7v2.AckError, ...] = ()
+    message: hl7v2.Message | None = None  # what was received, where it was read; nobody changes it
 
 
 class Inbox(Protocol):
@@ -181,9 +182,16 @@ class Work:
 
     __slots__ = ("_body", "_message", "attributes", "format")
 
-    def __init__(self, body: bytes, format: str = "hl7v2", attributes: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        body: bytes,
+        format: str = "hl7v2",
+        attributes: Mapping[str, str] | None = None,
+        message: hl7v2.Message | None = None,
+    ) -> None:
+        """`message` is `body` parsed, where someone has done that already; it is this work's to change."""
         self._body: bytes | None = body
-        self._message: hl7v2.Message | None = None
+        self._message = message
         self.format = format
         self.attributes = dict(attributes) if attributes else {}
 
