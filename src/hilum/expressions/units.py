@@ -141,6 +141,8 @@ def parse(text: str) -> Unit:
 
     Raises ValueError, worded to follow "the unit …", where UCUM or this table has no such unit.
     """
+    if not text:
+        raise ValueError("is missing")
     if len(text) > MAX_UNIT:
         raise ValueError(f"has more than {MAX_UNIT} characters")
     return _Reader(text).unit()

@@ -104,9 +104,7 @@ class Pipeline:
         """Every endpoint that a message can go to, each once."""
         return tuple(dict.fromkeys(target.destination for target in (*self._to, *self._otherwise)))
 
-    def run(
-        self, body: bytes, attributes: Mapping[str, str] | None = None, message: Message | None = None
-    ) -> Routed:
+    def run(self, body: bytes, attributes: Mapping[str, str] | None = None, message: Message | None = None) -> Routed:
         """Route one message; `message` is the body parsed, if the caller has it (it is not changed)."""
         parsed = message.copy() if message is not None and self._format == "hl7v2" else None
         return self._flow([Work(body, self._format, attributes, parsed)], None)

@@ -26,9 +26,11 @@ class Database:
         if self.embedded:
             options |= {"connect_args": {"cached_statements": 512}}  # the hot ones, for each number of rows
         else:
-            options |= {"pool_pre_ping": True, "pool_timeout": 10, "connect_args": _POSTGRES}
+            options |= {"pool_pre_ping": True, "connect_args": _POSTGRES}
         self.writer = sa.create_engine(address, poolclass=NullPool, **options)
-        self.reader = sa.create_engine(address, poolclass=QueuePool, pool_size=4, max_overflow=0, **options)
+        self.reader = sa.create_engine(
+            address, poolclass=QueuePool, pool_size=4, max_overflow=0, pool_timeout=10, **options
+        )
         if self.embedded:
             event.listen(self.writer, "connect", _sqlite_writer)
             event.listen(self.writer, "begin", _begin_immediate)
