@@ -155,23 +155,20 @@ async def test_a_restart_routes_what_was_left(
 
 async def test_close_lets_a_message_that_is_being_written_be_written(gate: Any, adt: Adt, barrier: Barrier) -> None:
     """A reload closes the inbox at any moment: no message is routed twice, none stays unannounced."""
-    for number in range(30):
+    rounds = 15
+    for number in range(rounds):
         gate.open()
         gate.inbox.routing = slow(gate)
-        barrier.let(*(f"N{number}{one}" for one in range(3)))
-        text = "def transform(m):\n    pass\n"
-        quick = gate.routing(gate.route([gate.script(text)]))
-        futures = [gate.inbox.receive(adt(f"N{number}{one}")) for one in range(3)]
-        for _ in range(number % 10):
-            await asyncio.sleep(0.001)
-        old = gate.inbox
-        await asyncio.wait_for(old.close(), 20)
+        controls = [f"N{number}-{one}" for one in range(3)]
+        await asyncio.wait_for(asyncio.gather(*(gate.inbox.receive(adt(one)) for one in controls)), 20)
+        barrier.let(*controls)  # stored first, and routed now
+        await asyncio.sleep(number * 0.0004)
+        await asyncio.wait_for(gate.inbox.close(), 20)
         gate.open()
-        gate.inbox.routing = quick
+        gate.inbox.routing = gate.routing(gate.route([gate.script("def transform(m):\n    pass\n")]))
         await gate.inbox.recover()
-        await asyncio.wait_for(asyncio.gather(*futures), 20)
         await _until(lambda: not gate.inbox.unrouted)
-    await _until(lambda: len(gate.announced) >= 90)
+    await _until(lambda: len(gate.announced) >= 3 * rounds)
     rows = await gate.rows()
     assert {one.disposition for one in rows} == {Disposition.DELIVERING}
     made = await gate.deliveries()

@@ -186,7 +186,7 @@ class Listening(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.finish()
-        return True  # half-closed: what was received is still answered
+        return not self._source.config.secure  # half-closed: what was received is still answered (TLS cannot)
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = clock.monotonic()

@@ -152,9 +152,10 @@ _TOKEN = re.compile(
     r"""(?P<mark>[./()])
     |(?P<annotation>\{[^{}]*\})
     |(?P<symbol>10[*^]|(?:[A-Za-z%'_]|\[[^\[\]{}]+\])+)(?P<exponent>[+-]?[0-9]{1,2}(?![0-9]))?
-    |(?P<factor>[0-9]+)""",
+    |(?P<factor>[0-9]++)(?!\.(?!10[*^])[0-9])""",
     re.VERBOSE | re.ASCII,
 )
+"""A factor is whole: 1.73 would be 1 times 73 to UCUM, which nobody means, so it is refused."""
 
 
 class _Reader:

@@ -12,7 +12,8 @@ from collections.abc import Coroutine, Mapping
 from hilum import clock, telemetry
 from hilum.errors import FormatError, StoreError
 from hilum.formats.hl7v2 import AckError
-from hilum.intake.identity import Identify, Identity, file_key
+from hilum.intake.arrival import Arrival
+from hilum.intake.identity import Identify, file_key
 from hilum.intake.overdue import Overdue
 from hilum.intake.routing import Routing, Verdict
 from hilum.intake.waiters import Waiters
@@ -24,25 +25,9 @@ from hilum.store.keys import WINDOW
 log = telemetry.logger("intake")
 _LARGE = 256 << 10  # bytes above which a message is routed beside the loop
 _SLOW = 0.025  # seconds after which a route is no longer run on the loop
-_UNREADABLE = Identity("", "", ())
 _CODES = {Disposition.ERROR: Ack.AE}
 _CLOSE = 2.0  # seconds that answers may take once the source has stopped
 _LOOK = 0.25  # seconds between looks at the rows of a message that is being delivered
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class Arrival:
-    """A received body until its receipt is given."""
-
-    body: bytes
-    attributes: Mapping[str, str] | None
-    wait: float | None
-    future: asyncio.Future[Receipt]
-    received_at: int
-    identity: Identity = _UNREADABLE
-    hash: bytes = b""
-    note: str = ""
-    stored: asyncio.Future[None] | None = None  # made where a repeat waits for the row
 
 
 class Inbox:

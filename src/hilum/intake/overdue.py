@@ -10,16 +10,14 @@ import contextlib
 import dataclasses
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hilum import telemetry
 from hilum.errors import StoreError
-from hilum.intake.routing import Verdict
+from hilum.intake.arrival import Arrival
+from hilum.intake.routing import Routing, Verdict
 from hilum.model.message import Disposition, Message, NewMessage
 from hilum.store import Connection, Store, messages
-
-if TYPE_CHECKING:
-    from hilum.intake.inbox import Arrival, Inbox
 
 BUDGET = 0.25  # seconds from receipt until a message is stored without being routed
 _AGAIN = 1.0  # seconds until a routed message that could not be stored is tried again
@@ -35,10 +33,23 @@ class Entry:
     timer: asyncio.TimerHandle | None = None
 
 
+class Keeper(Protocol):
+    """The inbox, as far as this line needs it."""
+
+    endpoint: int
+    routing: Routing
+
+    def store(
+        self, arrival: Arrival, verdict: Verdict, *, versions: str | None = None
+    ) -> asyncio.Future[NewMessage]: ...
+
+    def routed(self, message: int, verdict: Verdict) -> None: ...
+
+
 class Overdue:
     """The ordered line of one endpoint's messages that are still being routed."""
 
-    def __init__(self, store: Store, inbox: Inbox) -> None:
+    def __init__(self, store: Store, inbox: Keeper) -> None:
         self._store = store
         self._inbox = inbox
         self._line: deque[Entry] = deque()
