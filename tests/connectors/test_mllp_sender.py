@@ -206,6 +206,24 @@ async def test_a_door_that_shuts_at_once_is_no_answer() -> None:
         assert not destination.open
 
 
+async def test_a_connection_that_is_gone_before_it_is_used_was_not_reached() -> None:
+    class Dozing(DirectDialer):
+        async def connect(self, *args: Any, **options: Any) -> Any:
+            found = await super().connect(*args, **options)
+            partner.hang_up()
+            await asyncio.sleep(0.1)  # the loop hears of it before the sender goes on
+            return found
+
+    async with mllp_partner() as partner:
+        config = read(mllp.Config, {"url": f"mllp://127.0.0.1:{partner.port}"}, "")
+        destination = mllp.MllpDestination(config, Dozing())
+        outcome = await send(destination, adt("1"))
+        assert isinstance(outcome, Transient)
+        assert not outcome.answered
+        assert not destination.open
+        await destination.close()
+
+
 @pytest.mark.parametrize("wishes", [ENHANCED, "|||AL|SU", "|||AL|ER"])
 async def test_a_commit_ends_the_send_and_a_refusal_may_follow(wishes: str) -> None:
     async with mllp_partner() as partner, sending(partner.port) as destination:
