@@ -34,11 +34,8 @@ class Hot(Protocol):
 
     def undo(self, saved: Any) -> None: ...
 
-    def begin(self, raw: Any) -> None: ...
-
-    def commit(self, raw: Any) -> None: ...
-
-    def append(self, raw: Any, messages: Sequence[NewMessage]) -> None: ...
+    def write(self, raw: Any, messages: Sequence[NewMessage], results: Sequence[Results], *, alone: bool) -> None:
+        """Write a batch; `alone` in a transaction of its own, else in the one that is open."""
 
     def enqueue(self, raw: Any, deliveries: Sequence[Pending]) -> None: ...
 
@@ -122,35 +119,42 @@ class Rows:
         return found
 
 
-# SQLite gives up the interpreter for each row that it steps through, and the loop takes it: a statement for many
-# rows is worth more than it looks. `{}` are the rows.
-_INSERT_MESSAGE, _INSERT_BODY, _INSERT_DELIVERY = (
-    f"INSERT INTO {table.name} ({', '.join(column.name for column in table.columns)}) VALUES {{}}"
-    for table in (schema.message, schema.body, schema.delivery)
-)
-_SETTLE_SQLITE = """
-UPDATE delivery SET state = r.column2, attempts = r.column3, done_at = r.column4, detail = r.column5
-FROM (VALUES {}) AS r WHERE delivery.id = r.column1
-"""
-_MOVE = "UPDATE shard SET tail = r.column2, through = r.column3 FROM (VALUES {}) AS r WHERE shard.id = r.column1"
-_ADVANCE = """
-INSERT INTO progress (destination, watermark, delivered, failed) VALUES {}
-ON CONFLICT (destination) DO UPDATE SET watermark = excluded.watermark,
-delivered = progress.delivered + excluded.delivered, failed = progress.failed + excluded.failed
-"""
-TOGETHER = 32  # rows of one statement
+# Python's sqlite3 gives up the interpreter at each statement, the event loop takes it, and the writer waits to get it
+# back. So a batch is one statement, which is then its own transaction: an INSERT of all its rows, whatever their kind,
+# into a view of the writer's connection whose triggers put each where it belongs.
+MESSAGE, DELIVERY, SETTLED, PROGRESS, TAIL = range(5)
+_WIDTH = 16  # values of the widest kind of row
+TOGETHER = 64  # rows of one statement
 
 
-def _together(raw: Any, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    for start in range(0, len(rows), TOGETHER):
-        some = rows[start : start + TOGETHER]
-        raw.execute(_statement(statement, len(some), len(some[0])), list(itertools.chain.from_iterable(some)))
+def _new(count: int, first: int = 1) -> str:
+    return ", ".join(f"NEW.c{number}" for number in range(first, first + count))
 
 
-@functools.lru_cache(maxsize=512)
-def _statement(statement: str, rows: int, columns: int) -> str:
-    row = f"({', '.join('?' * columns)})"
-    return statement.format(", ".join([row] * rows))
+_VIEW = f"CREATE TEMP VIEW hot AS SELECT {', '.join(f'NULL AS c{number}' for number in range(_WIDTH + 1))}"
+_TRIGGERS = {
+    MESSAGE: f"INSERT INTO message VALUES ({_new(15)}); INSERT INTO body VALUES (NEW.c1, NEW.c16)",
+    DELIVERY: f"INSERT INTO delivery VALUES ({_new(15)})",
+    SETTLED: """UPDATE delivery SET state = NEW.c2, attempts = NEW.c3, done_at = NEW.c4, detail = NEW.c5
+        WHERE id = NEW.c1""",
+    PROGRESS: f"""INSERT INTO progress VALUES ({_new(4)}) ON CONFLICT (destination) DO UPDATE SET
+        watermark = excluded.watermark, delivered = delivered + excluded.delivered,
+        failed = failed + excluded.failed""",
+    TAIL: "UPDATE shard SET tail = NEW.c2, through = NEW.c3 WHERE id = NEW.c1",
+}
+
+
+@functools.lru_cache(maxsize=TOGETHER)
+def _insert(rows: int) -> str:
+    row = f"({', '.join('?' * (_WIDTH + 1))})"
+    return f"INSERT INTO hot VALUES {', '.join([row] * rows)}"
+
+
+def _row(kind: int, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (kind, *values, *_PADDING[len(values)])
+
+
+_PADDING = [(None,) * (_WIDTH - count) for count in range(_WIDTH + 1)]
 
 
 class SqliteHot:
@@ -163,6 +167,12 @@ class SqliteHot:
         self._moved: set[int] = set()  # shards whose tail is newer than its row
 
     def start(self, raw: Any) -> None:
+        if not raw.execute("SELECT 1 FROM temp.sqlite_master WHERE name = 'hot'").fetchone():
+            raw.execute(_VIEW)
+            for kind, body in _TRIGGERS.items():
+                when = f"CREATE TEMP TRIGGER hot_{kind} INSTEAD OF INSERT ON hot WHEN NEW.c0 = {kind}"
+                raw.execute(f"{when} BEGIN {body}; END")
+
         def one(statement: str) -> int:
             return raw.execute(statement).fetchone()[0] or 0
 
@@ -187,46 +197,59 @@ class SqliteHot:
     def undo(self, saved: Any) -> None:
         self._message, self._delivery, self._tails, self._moved = saved
 
-    def append(self, raw: Any, messages: Sequence[NewMessage]) -> None:
+    def write(self, raw: Any, messages: Sequence[NewMessage], results: Sequence[Results], *, alone: bool) -> None:
+        rows = self._append(messages)
+        for one in results:
+            rows += self._settle(one)
+        if alone and len(rows) > TOGETHER:
+            raw.execute("BEGIN IMMEDIATE")
+            self._put(raw, rows)
+            raw.execute("COMMIT")
+        else:
+            self._put(raw, rows)
+        for message in messages:
+            for delivery in message.deliveries:
+                delivery.uuid = message.uuid
+
+    def enqueue(self, raw: Any, deliveries: Sequence[Pending]) -> None:
+        self._put(raw, self._enqueue(deliveries))
+
+    def settle(self, raw: Any, results: Results) -> None:
+        self._put(raw, self._settle(results))
+
+    def _put(self, raw: Any, rows: list[tuple[Any, ...]]) -> None:
+        for start in range(0, len(rows), TOGETHER):
+            some = rows[start : start + TOGETHER]
+            raw.execute(_insert(len(some)), list(itertools.chain.from_iterable(some)))
+
+    def _append(self, messages: Sequence[NewMessage]) -> list[tuple[Any, ...]]:
         for one in messages:
             self._message += 1
             one.id = self._message
-        deliveries = self._rows.adopt(messages)
-        if deliveries:
-            self.enqueue(raw, deliveries)
-        rows = [self._rows.message(one) for one in messages]
-        bodies = [self._rows.body(one) for one in messages]
-        _together(raw, _INSERT_MESSAGE, rows)
-        _together(raw, _INSERT_BODY, bodies)
+        rows = self._enqueue(self._rows.adopt(messages))
         for one in messages:
-            for delivery in one.deliveries:
-                delivery.uuid = one.uuid
+            rows.append(_row(MESSAGE, (*self._rows.message(one), self._rows.body(one)[1])))
+        return rows
 
-    def enqueue(self, raw: Any, deliveries: Sequence[Pending]) -> None:
+    def _enqueue(self, deliveries: Sequence[Pending]) -> list[tuple[Any, ...]]:
         rows = []
         for one in deliveries:
             self._delivery += 1
             one.id = self._delivery
             self._tails[one.shard] += 1
             self._moved.add(one.shard)
-            rows.append(self._rows.delivery(one, self._tails[one.shard]))
-        _together(raw, _INSERT_DELIVERY, rows)
+            rows.append(_row(DELIVERY, self._rows.delivery(one, self._tails[one.shard])))
+        return rows
 
-    def settle(self, raw: Any, results: Results) -> None:
+    def _settle(self, results: Results) -> list[tuple[Any, ...]]:
         rows = [
-            (one.delivery, one.state.value, one.attempts, one.done_at, storable(one.detail)) for one in results.settled
+            _row(SETTLED, (one.delivery, one.state.value, one.attempts, one.done_at, storable(one.detail)))
+            for one in results.settled
         ]
-        _together(raw, _SETTLE_SQLITE, rows)
-        _together(raw, _ADVANCE, [(one, *mark) for one, mark in results.marks.items()])
-        tails = [(shard, self._tails[shard], self._delivery) for shard in self._moved or (0,)]
-        _together(raw, _MOVE, tails)
+        rows += [_row(PROGRESS, (one, *mark)) for one, mark in results.marks.items()]
+        rows += [_row(TAIL, (shard, self._tails[shard], self._delivery)) for shard in self._moved or (0,)]
         self._moved.clear()
-
-    def begin(self, raw: Any) -> None:
-        raw.execute("BEGIN IMMEDIATE")
-
-    def commit(self, raw: Any) -> None:
-        raw.execute("COMMIT")
+        return rows
 
 
 _BLOCK = 1000  # ids are fetched from a sequence in blocks of this size
@@ -253,7 +276,15 @@ class PostgresHot:
     def undo(self, saved: Any) -> None:
         """Nothing is counted in memory."""
 
-    def append(self, raw: Any, messages: Sequence[NewMessage]) -> None:
+    def write(self, raw: Any, messages: Sequence[NewMessage], results: Sequence[Results], *, alone: bool) -> None:
+        if messages:
+            self._append(raw, messages)
+        for one in results:
+            self.settle(raw, one)
+        if alone:
+            raw.commit()
+
+    def _append(self, raw: Any, messages: Sequence[NewMessage]) -> None:
         for one in messages:
             (one.id,) = self._take(raw, "message", 1)
         deliveries = self._rows.adopt(messages)
@@ -291,13 +322,7 @@ class PostgresHot:
         if rows:
             raw.execute(_SETTLE, tuple(list(column) for column in zip(*rows, strict=True)))
         for destination, mark in sorted(results.marks.items()):
-            raw.execute(_ADVANCE.format("(%s, %s, %s, %s)"), (destination, *mark))
-
-    def begin(self, raw: Any) -> None:
-        """psycopg begins with the first statement."""
-
-    def commit(self, raw: Any) -> None:
-        raw.commit()
+            raw.execute(_ADVANCE, (destination, *mark))
 
     def _many(self, raw: Any, table: str, rows: list[tuple[Any, ...]]) -> None:
         raw.execute(self._insert[table], tuple(list(column) for column in zip(*rows, strict=True)))
@@ -319,6 +344,12 @@ WITH wanted AS (SELECT * FROM unnest(%s::smallint[], %s::bigint[]) AS w(id, n)),
 locked AS (SELECT s.id FROM shard s JOIN wanted USING (id) ORDER BY s.id FOR UPDATE OF s)
 UPDATE shard s SET tail = s.tail + w.n FROM wanted w JOIN locked l ON l.id = w.id WHERE s.id = w.id
 RETURNING s.id, s.tail
+"""
+
+_ADVANCE = """
+INSERT INTO progress (destination, watermark, delivered, failed) VALUES (%s, %s, %s, %s)
+ON CONFLICT (destination) DO UPDATE SET watermark = excluded.watermark,
+delivered = progress.delivered + excluded.delivered, failed = progress.failed + excluded.failed
 """
 
 _SETTLE = """

@@ -107,18 +107,16 @@ class Writer:
 
     def _commit(self, batch: list[tuple[Any, asyncio.Future[Any]]]) -> None:
         messages = [work for work, _ in batch if isinstance(work, NewMessage)]
+        results = [work for work, _ in batch if isinstance(work, Results)]
         outcomes: list[Outcome] = []
         try:
             connection = self._connect()
             if any(callable(work) for work, _ in batch):
                 with connection.begin():
-                    self._write(driver(connection), messages, batch)
+                    self.hot.write(driver(connection), messages, results, alone=False)
                     outcomes = [(future, *self._run(connection, work)) for work, future in batch]
             else:
-                raw = driver(connection)
-                self.hot.begin(raw)
-                self._write(raw, messages, batch)
-                self.hot.commit(raw)
+                self.hot.write(driver(connection), messages, results, alone=True)
                 outcomes = [(future, work, None) for work, future in batch]
             self.commits += 1
             self._committed(connection, messages)
@@ -132,13 +130,6 @@ class Writer:
             messages = []
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits
             self._loop.call_soon_threadsafe(self._resolve, outcomes, messages)
-
-    def _write(self, raw: Any, messages: list[NewMessage], batch: list[tuple[Any, asyncio.Future[Any]]]) -> None:
-        if messages:
-            self.hot.append(raw, messages)
-        for work, _ in batch:
-            if isinstance(work, Results):
-                self.hot.settle(raw, work)
 
     def _run(self, connection: sa.Connection, work: Any) -> tuple[Any, BaseException | None]:
         """The outcome of one piece of a batch; what is hot was written already."""
