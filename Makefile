@@ -17,7 +17,7 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: $(READY) ## start the demo hub: partners, traffic and the console
+run: $(READY) ## start a demo hub with traffic and two partners
 	$(BIN)/hilum demo
 
 test: $(READY) ## run every test
@@ -34,6 +34,7 @@ check: $(READY) ## lint, format, types, import rules, dependencies, spelling
 bench: $(READY) ## measure against the budget, the relay and peers
 	$(BIN)/python benchmarks/commits.py
 	$(BIN)/python benchmarks/codec.py
+	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/message_path.py $(ARGS)
 	$(BIN)/python benchmarks/peers.py
 
