@@ -55,14 +55,14 @@ def _sqlite_writer(connection: sqlite3.Connection, _: object) -> None:
         "wal_autocheckpoint=0",  # checkpoints run beside the writer, see checkpoint.py
         "busy_timeout=10000",
         "foreign_keys=ON",
-        "cache_size=-16000",
+        "cache_size=-8000",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _sqlite_reader(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None
-    for pragma in ("query_only=ON", "busy_timeout=10000", "cache_size=-8000"):
+    for pragma in ("query_only=ON", "busy_timeout=10000", "cache_size=-4000"):
         connection.execute(f"PRAGMA {pragma}")
 
 
