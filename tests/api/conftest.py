@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import random
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 
 from hilum.app import SOCKET, Hub
 from hilum.formats import hl7v2
+from hilum.sdk.testing import free_port
 from hilum.settings import Settings
 
 CONFIG = """
@@ -48,16 +47,6 @@ routes:
     steps: [{{filter: {{where: "MSH-9.1 == 'ORU'"}}}}]
     to: [registry/out]
 """
-_CHANCE = random.SystemRandom()
-
-
-def free_port() -> int:
-    """Below the ephemeral range, where no client's own port can be."""
-    while True:
-        port = _CHANCE.randrange(20_000, 30_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Partner:

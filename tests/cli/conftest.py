@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +22,7 @@ from typer.testing import CliRunner
 from hilum.cli import output
 from hilum.cli.demo.partners import Partner, Temper
 from hilum.cli.root import app
+from hilum.sdk.testing import free_port
 
 SOURCE = Path(__file__).parents[2] / "src"
 BOUND = 30.0  # seconds that anything may take
@@ -64,11 +63,10 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on right now, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return list(found)
 
 
 def adt(control: str, patient: str = "4711", family: str = "Doe") -> bytes:

@@ -10,9 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import os
-import random
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -29,19 +27,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hilum import app
 from hilum.model.message import Disposition
+from hilum.sdk.testing import free_port
 from hilum.settings import Settings
 
 SOURCES = Path(app.__file__).parents[1]
-_CHANCE = random.SystemRandom()  # not pytest-randomly's, which is the same in every worker
-
-
-def free_port() -> int:
-    """Below the ephemeral range: there a client that knocks at a closed port may meet itself."""
-    while True:
-        port = _CHANCE.randrange(20_000, 30_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:

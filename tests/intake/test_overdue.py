@@ -112,8 +112,9 @@ async def test_a_script_that_fails_after_the_answer_is_an_error_in_the_row(
     gate.inbox.routing = gate.routing(gate.route([gate.script(text)]))
     assert (await gate.send(adt())).code is Ack.AA
     barrier.let()
-    await _until(lambda: gate.store.tallies.received[7, Disposition.ERROR])
+    await _until(lambda: not gate.inbox.unrouted)
     (row,) = await gate.rows()
+    assert gate.store.tallies.received[7, Disposition.ERROR] == 1
     assert (row.disposition, row.deliveries) == (Disposition.ERROR, 0)
     assert row.note == "r: steps[0].script: ValueError"
 

@@ -161,12 +161,13 @@ class Inbox:
 
     async def _answer_after_delivery(self, arrival: Arrival, receipt: Receipt, message: int) -> None:
         wait = arrival.wait or 0
-        delivered = await self._waiters.wait(message, min(wait, _LOOK))
-        if delivered is None:
-            with contextlib.suppress(StoreError):  # it may have ended in the very turn that announced it
-                delivered = await self._store.read(_delivered, message)
-        if delivered is None:
-            delivered = await self._waiters.wait(message, max(wait - _LOOK, 0))
+        delivered: bool | None = None
+        for part in (min(wait, _LOOK), max(wait - _LOOK, 0)):
+            if delivered is None:
+                delivered = await self._waiters.wait(message, part)
+            if delivered is None:
+                with contextlib.suppress(StoreError):  # it may have ended in the very turn that announced it
+                    delivered = await self._store.read(_delivered, message)
         self._waiters.forget(message)
         if not arrival.future.done():
             arrival.future.set_result(_judged(receipt, delivered))

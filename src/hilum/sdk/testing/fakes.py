@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import os
+import random
 import socket
 import ssl
 import uuid
@@ -154,8 +157,18 @@ class _RefusingTransport(httpx.AsyncBaseTransport):
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback that nobody listens on just now, and that no other test worker is given.
+
+    Below the ephemeral range: up there a client that knocks at a closed port may meet itself, or somebody's
+    server on port 0.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 20_000 + worker % 10 * 1_000
+    while True:
+        port = _CHANCE.randrange(first, first + 1_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+_CHANCE = random.SystemRandom()  # not pytest-randomly's, which is the same in every worker
