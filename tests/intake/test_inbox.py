@@ -46,6 +46,7 @@ async def test_a_message_goes_along_all_routes(gate: Any, adt: Adt) -> None:
     assert (await gate.rows())[0].routes == (2, 3)
 
 
+@pytest.mark.ledger_part("S4-82", "what fails validation is quarantined or refused, the original kept, nothing guessed")
 @pytest.mark.parametrize(
     ("steps", "disposition", "code"),
     [
