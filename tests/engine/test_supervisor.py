@@ -129,7 +129,7 @@ async def test_a_destination_that_cannot_be_set_up_holds_its_own_and_nobody_else
     lab, ward = await partners(), await partners()
     authority = trustme.CA()
     ca = hub.config_folder / "ca.pem"
-    tls = {"url": f"mllps://127.0.0.1:{lab.port}", "tls": {"ca": str(ca)}, **QUICK}
+    tls = {"url": f"mllps://127.0.0.1:{lab.port}", "tls": {"ca": str(ca)}, "timeout": 500, **QUICK}
     await hub.start(config({"lab": tls, "ward": to(ward)}))
     await hub.send(adt("M1"), adt("M2"))
     await ward.until(2)
