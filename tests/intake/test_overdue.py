@@ -224,3 +224,23 @@ async def test_the_answer_after_delivery_is_pending_while_the_route_runs(gate: A
     barrier.let()
     await _until(lambda: gate.announced)
     assert len(await gate.rows()) == 1
+
+
+async def test_deliveries_are_announced_in_the_order_of_their_ids(gate: Any, adt: Adt, barrier: Barrier) -> None:
+    """Lanes and watermarks count on it: what is announced late could be taken for delivered after a crash."""
+    gate.inbox.routing = slow(gate)
+    slow_one = gate.inbox
+    early = [slow_one.receive(adt(f"S{number}")) for number in range(200)]
+    await asyncio.wait_for(asyncio.gather(*early), 20)
+    quick = gate.open(endpoint=8)
+    barrier.let()
+    number = 0
+    async with asyncio.timeout(60):
+        while slow_one.unrouted:
+            number += 5
+            await asyncio.gather(*(quick.receive(adt(f"Q{number + one}")) for one in range(5)))
+    await gate.store.write(lambda connection: None)
+    await asyncio.sleep(0.1)
+    ids = [one.id for one in gate.announced]
+    assert len(ids) == number + 200
+    assert ids == sorted(ids)

@@ -116,7 +116,7 @@ def by_ids(connection: sa.Connection, ids: Sequence[int]) -> list[sa.Row[Any]]:
 
 def bodies(connection: sa.Connection, sealer: Sealer, ids: Sequence[int]) -> dict[int, bytes]:
     """The bodies that are still kept, by message id."""
-    rows = connection.execute(sa.select(body).where(body.c.message.in_(ids)))
+    rows = connection.execute(sa.select(body).where(body.c.message.in_(ids))).all()
     return {row.message: sealer.open(row.sealed, body_place(row.message)) for row in rows}
 
 

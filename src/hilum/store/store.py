@@ -48,6 +48,7 @@ class Store:
         self.hash = KeyedHash(keyring.search)
         self.listeners: list[Listener] = []  # told the deliveries of each commit, on the loop
         self.tallies = Tallies()
+        self._routed: dict[asyncio.Future[None], list[Pending]] = {}  # written, but not announced yet
         self._subscribers: dict[str, list[Callable[[], None]]] = {}
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="hilum-reader")
 
@@ -107,7 +108,11 @@ class Store:
 
         def work() -> T:
             with self.database.reader.connect() as connection:
-                return function(connection, *args, **kwargs)
+                try:
+                    return function(connection, *args, **kwargs)
+                except BaseException:
+                    connection.invalidate()  # half-read rows would keep its old snapshot for the next reader
+                    raise
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, work)
@@ -189,12 +194,16 @@ class Store:
             messages.reroute(connection, stored.id, disposition, routes, first, len(made), sealed)
             tallies.save(connection, snapshot)
 
+        future = self.write(write)
+        self._routed[future] = made
         try:
-            await self.write(write)
+            await future
         except Exception:  # not where only the waiting was cancelled: it is written all the same
             self.tallies.move(stored.endpoint, disposition, Disposition.RECEIVED)
             raise
-        self._tell(made)
+        finally:
+            if made is self._routed.pop(future, None) and not future.cancelled() and not future.exception():
+                self._tell(made)
 
     async def give_space_back(self) -> None:
         """Return free pages to the disk, some at a time (SQLite; PostgreSQL's autovacuum does it by itself)."""
@@ -226,7 +235,12 @@ class Store:
 
     def _announce(self, committed: Sequence[NewMessage]) -> None:
         self.tallies.count(committed)
-        self._tell([delivery for one in committed for delivery in one.deliveries])
+        made = [delivery for one in committed for delivery in one.deliveries]
+        if self._routed:  # their coroutines may only run after this commit: announce in the order of ids
+            for future in [one for one in self._routed if one.done() and not one.cancelled() and not one.exception()]:
+                made += self._routed.pop(future)
+            made.sort(key=lambda one: one.id)
+        self._tell(made)
 
     def _tell(self, made: Sequence[Pending]) -> None:
         if made:
