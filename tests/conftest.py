@@ -5,18 +5,31 @@ A part that is absent skips its tests, and the closing lines say so loudly; unde
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import logging
 import os
+import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import psycopg.conninfo
 import pytest
+import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy import make_url
+
+from hilum import telemetry
+from hilum.model.access import Principal, PrincipalKind, Scope
+from hilum.model.audit import Act
+from hilum.store import store as store_module
+from hilum.store.database import Database
+from hilum.store.grants import grant
+from hilum.store.migrate import migrate, prepare
 
 SETTINGS = {name: value for name, value in os.environ.items() if name.startswith("HILUM_")}
 POSTGRES = SETTINGS.get("HILUM_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -34,6 +47,28 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Async tests run on the loop that serves."""
     return "asyncio", {"use_uvloop": importlib.util.find_spec("uvloop") is not None}
+
+
+@pytest.fixture(scope="session")
+def act() -> Callable[..., Act]:
+    """Makes an act of somebody at the hub's own machine, on the rows of an organization."""
+
+    def make(organization: int = 1, action: str = "test.act") -> Act:
+        who = Principal(PrincipalKind.LOCAL, "local:test", "local:test", organization)
+        return Act(who, Scope(organization), action)
+
+    return make
+
+
+@pytest.fixture
+def served_log(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
+    """Logs as `serve` does, whatever a command that ran before set; call it for what was logged since."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    telemetry.configure()
+    yield lambda: caplog.text
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -57,16 +92,106 @@ def postgres_server() -> str:
     return POSTGRES
 
 
-@pytest.fixture
-def postgres(postgres_server: str) -> Iterator[str]:
-    """The URL of an empty database of this test's own; dropped afterwards, whoever is still connected."""
+@contextlib.contextmanager
+def made_database(server: str, template: str) -> Iterator[str]:
+    """The URL of a new database; dropped afterwards, whoever is still connected."""
     name = f"hilum_test_{uuid.uuid4().hex[:16]}"
-    database = sql.Identifier(name)
-    with psycopg.connect(postgres_server, autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(database))
-    yield make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
-    with psycopg.connect(postgres_server, autocommit=True) as server:
-        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+    names = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names))
+    yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database that has our schema: it is copied in a tenth of the time of a migration."""
+    with made_database(postgres_server, "template0") as made:
+        owner = Database(_address(psycopg.conninfo.conninfo_to_dict(made)), tmp_path_factory.mktemp("template"))
+        migrate(owner)
+        owner.dispose()
+        yield str(make_url(made).database)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that has our schema."""
+    made = Database(None, tmp_path_factory.mktemp("template"))
+    migrate(made)
+    made.dispose()
+    return made.path
+
+
+@pytest.fixture(autouse=True)
+def _copied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new SQLite store begins as a copy of a migrated one. `hilum serve` and test_migrate.py do migrate."""
+
+    def copy(database: Database, owner: str | None) -> None:
+        if database.embedded and not database.path.exists():
+            shutil.copy(request.getfixturevalue("migrated_sqlite"), database.path)
+        prepare(database, owner)
+
+    monkeypatch.setattr(store_module, "prepare", copy)
+
+
+@pytest.fixture
+def postgres(postgres_server: str, migrated_postgres: str) -> Iterator[str]:
+    """The URL of a migrated database of this test's own."""
+    with made_database(postgres_server, migrated_postgres) as made:
+        yield made
+
+
+@pytest.fixture
+def empty_postgres(postgres_server: str) -> Iterator[str]:
+    """The same, with nothing in it."""
+    with made_database(postgres_server, "template0") as made:
+        yield made
+
+
+@pytest.fixture
+def owner_url(postgres: str) -> str:
+    """The address of a migrated PostgreSQL database, as its owner."""
+    return _address(psycopg.conninfo.conninfo_to_dict(postgres))
+
+
+@pytest.fixture
+def empty_url(empty_postgres: str) -> str:
+    """The address of an empty PostgreSQL database, as its owner."""
+    return _address(psycopg.conninfo.conninfo_to_dict(empty_postgres))
+
+
+@pytest.fixture
+def role_url(owner_url: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a migrated PostgreSQL database, as a role that may only read and write rows."""
+    owner = Database(owner_url, tmp_path)
+    name = f"hilum_test_{uuid.uuid4().hex[:16]}"
+    role = sql.Identifier(name)
+    with psycopg.connect(owner_url, autocommit=True) as server:
+        server.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'test'").format(role))
+    with owner.writer.begin() as connection:
+        grant(connection, name)
+    owner.dispose()
+    yield _address({**psycopg.conninfo.conninfo_to_dict(owner_url), "user": name, "password": "test"})
+    with psycopg.connect(owner_url, autocommit=True) as server:
+        server.execute(sql.SQL("DROP OWNED BY {}").format(role))
+        server.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """The address of a store, on one database after the other; None is SQLite in the folder."""
+    found: str | None = request.getfixturevalue("role_url") if request.param == "postgresql" else None
+    return found
+
+
+def _address(parts: dict[str, Any]) -> str:
+    known = {one: parts.pop(one) for one in ("user", "password", "dbname") if one in parts}
+    address = sa.URL.create(
+        "postgresql", known.get("user"), known.get("password"), database=known.get("dbname"),
+        query={name: str(value) for name, value in parts.items() if value is not None},
+    )  # fmt: skip
+    return address.render_as_string(hide_password=False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,6 +6,7 @@ Stamps are whole microseconds since 1970 in UTC. Order and ids never depend on t
 from __future__ import annotations
 
 import datetime
+import functools
 import time
 
 monotonic = time.monotonic  # delays, time-outs, breakers
@@ -24,3 +25,15 @@ def micros() -> int:
 def from_micros(stamp: int) -> datetime.datetime:
     """The aware UTC time of a stamp."""
     return datetime.datetime.fromtimestamp(stamp / 1_000_000, datetime.UTC)
+
+
+def iso(stamp: int) -> str:
+    """A stamp as ISO 8601 in UTC, always with six decimals: text that sorts as time does."""
+    second, rest = divmod(stamp, 1_000_000)
+    return f"{_second(second)}.{rest:06d}Z"
+
+
+@functools.lru_cache(maxsize=1024)
+def _second(second: int) -> str:
+    """What many stamps of a page begin with."""
+    return from_micros(second * 1_000_000).isoformat().removesuffix("+00:00")

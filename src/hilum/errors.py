@@ -3,11 +3,21 @@
 HilumError
 ├── FormatError          bytes that are not what they claim to be
 ├── ConfigError          a configuration that cannot be applied; carries where
+│   ├── ConfigErrors     several such, told at once
 │   └── ExpressionError  an expression that does not compile
 ├── StepError            a step could not process this message
+├── ReasonNeeded         only with a reason for change
 ├── NotFound             no such thing
 ├── Conflict             the thing exists, but its state forbids this
-├── Refused              policy forbids this (an allow list, the egress decision)
+│   └── Stale            it was changed since the caller read it
+├── Unauthenticated      nobody knows who asks
+│   └── CodeNeeded       the password is right, a one-time code is missing
+├── Refused              policy forbids this (an allow list, the egress decision, a role)
+│   ├── SignatureNeeded  only with an electronic signature
+│   ├── ApprovalNeeded   only with a second person's approval
+│   └── TooMany          asked too often; carries when to ask again
+├── PartnerFailed        another system, that this had to ask, did not do its part
+│   └── PartnerSlow      it did not answer in time
 ├── StoreError           the store cannot do this
 │   ├── StoreLocked      another process holds the data folder
 │   └── StoreFull        no room on the disk
@@ -15,6 +25,8 @@ HilumError
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 
 class HilumError(Exception):
@@ -40,6 +52,23 @@ class ConfigError(HilumError):
         self.where = where
         super().__init__(f"{where}: {reason}" if where else reason)
 
+    @property
+    def problems(self) -> tuple[ConfigError, ...]:
+        """All that is wrong."""
+        return (self,)
+
+
+class ConfigErrors(ConfigError):
+    """Several at once: its words are the first one's, `problems` has them all."""
+
+    def __init__(self, problems: Sequence[ConfigError]) -> None:
+        self._problems = tuple(problems)
+        super().__init__(problems[0].reason, where=problems[0].where)
+
+    @property
+    def problems(self) -> tuple[ConfigError, ...]:
+        return self._problems
+
 
 class ExpressionError(ConfigError):
     """An expression does not compile."""
@@ -47,6 +76,14 @@ class ExpressionError(ConfigError):
 
 class StepError(HilumError):
     """A step could not process this message; the message is stored with disposition `error`."""
+
+
+class ReasonNeeded(HilumError):
+    """Policy asks for a reason for change, and none was given."""
+
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+        super().__init__(f"{operation} needs a reason: say why (header X-Reason; on the command line --reason)")
 
 
 class NotFound(HilumError):
@@ -57,8 +94,67 @@ class Conflict(HilumError):
     """The thing exists, but its state forbids what was asked."""
 
 
+class Stale(Conflict):
+    """The thing was changed since the caller read it."""
+
+
+class Unauthenticated(HilumError):
+    """Nobody knows who asks: no credentials, or none that hold. `expired`: they held until a moment ago."""
+
+    def __init__(self, reason: str = "sign in first", *, expired: bool = False) -> None:
+        self.expired = expired
+        super().__init__(reason)
+
+
+class CodeNeeded(Unauthenticated):
+    """The password is right, but this account has a second factor and no one-time code came along."""
+
+    def __init__(self) -> None:
+        super().__init__("a one-time code is needed as well")
+
+
 class Refused(HilumError):
     """Policy forbids what was asked."""
+
+
+class SignatureNeeded(Refused):
+    """Policy asks for an electronic signature; `operation` and `entity` say of what, `meanings` which will do."""
+
+    def __init__(self, operation: str, entity: str, meanings: tuple[str, ...], reason: str = "") -> None:
+        self.operation = operation
+        self.entity = entity
+        self.meanings = meanings
+        super().__init__(reason or f"{operation} needs an electronic signature")
+
+
+class ApprovalNeeded(Refused):
+    """Policy asks for a second person; `request` is what to ask for the approval with."""
+
+    def __init__(self, operation: str, entity: str, request: str, reason: str = "") -> None:
+        self.operation = operation
+        self.entity = entity
+        self.request = request
+        super().__init__(reason or f"{operation} needs the approval of a second person")
+
+
+class TooMany(Refused):
+    """Asked too often; `after` is the number of seconds to wait."""
+
+    def __init__(self, reason: str, *, after: float) -> None:
+        self.after = after
+        super().__init__(reason)
+
+
+class PartnerFailed(HilumError):
+    """Another system that had to be asked for this cannot be reached, or its answer is none. `details`: more of it."""
+
+    def __init__(self, reason: str, details: Mapping[str, object] | None = None) -> None:
+        self.details = dict(details or {})
+        super().__init__(reason)
+
+
+class PartnerSlow(PartnerFailed):
+    """Another system that had to be asked for this did not answer in time."""
 
 
 class StoreError(HilumError):

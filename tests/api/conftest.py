@@ -13,11 +13,18 @@ from typing import Any
 import httpx
 import pytest
 
+from hilum.api import Edge, create_app
 from hilum.app import SOCKET, Hub
+from hilum.errors import Unauthenticated
 from hilum.formats import hl7v2
+from hilum.model.access import Binding, Principal, PrincipalKind, Role
 from hilum.sdk.testing import free_port
+from hilum.sdk.testing.web import HttpPartner, http_partner
+from hilum.security.egress import LOOPBACK
+from hilum.security.passwords import Cost, Passwords
 from hilum.settings import Settings
 
+CHEAP = Cost(time=1, memory=8, lanes=1)  # what a password costs is tested elsewhere
 CONFIG = """
 version: 1
 organization: demo
@@ -50,10 +57,11 @@ routes:
 
 
 class Partner:
-    """An MLLP receiver. `code` is what it answers; `bodies` what it was given."""
+    """An MLLP receiver. `code` and `why` are what it answers; `bodies` what it was given."""
 
     def __init__(self) -> None:
         self.code = "AA"
+        self.why = "why"
         self.bodies: list[bytes] = []
         self.port = free_port()
         self._server: asyncio.Server | None = None
@@ -78,7 +86,8 @@ class Partner:
                 body = (await reader.readuntil(b"\x1c\r"))[1:-2]
                 self.bodies.append(body)
                 control = hl7v2.Message.parse(body).control_id
-                answer = f"MSH|^~\\&|P|P|H|H|20260101||ACK|a{len(self.bodies)}|P|2.5\rMSA|{self.code}|{control}|why\r"
+                header = f"MSH|^~\\&|P|P|H|H|20260101||ACK|a{len(self.bodies)}|P|2.5"
+                answer = f"{header}\rMSA|{self.code}|{control}|{self.why}\r"
                 writer.write(b"\x0b" + answer.encode() + b"\x1c\r")
         writer.close()
 
@@ -141,7 +150,7 @@ class Running:
 
         async def reached() -> bool:
             nonlocal found
-            found = (await self.get("/messages", limit=100))["items"]
+            found = (await self.get("/messages", size=100))["items"]
             if count is not None and len(found) < count:
                 return False
             seen = [one["state"] for one in found]
@@ -178,11 +187,20 @@ def port() -> int:
 @pytest.fixture
 async def partners() -> AsyncIterator[tuple[Partner, Partner]]:
     both = Partner(), Partner()
-    for one in both:
-        await one.start()
-    yield both
-    for one in both:
-        await one.stop()
+    try:
+        for one in both:
+            await one.start()
+        yield both
+    finally:  # what is left open would keep the loop from closing
+        for one in both:
+            await one.stop()
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[HttpPartner]:
+    """A partner that speaks HTTP."""
+    async with http_partner() as made:
+        yield made
 
 
 @pytest.fixture
@@ -196,7 +214,7 @@ def config(tmp_path: Path, partners: tuple[Partner, Partner], port: int) -> Path
 @pytest.fixture
 async def running(tmp_path: Path, config: Path, partners: tuple[Partner, Partner], port: int) -> AsyncIterator[Running]:
     data = tmp_path / "data"
-    hub = Hub(Settings(data=data, http="127.0.0.1:0", config=config))
+    hub = Hub(Settings(data=data, http="127.0.0.1:0", config=config, egress=LOOPBACK), Passwords(CHEAP))
     await hub.open()
     async with local_client(data) as local:
         running = Running(hub, config, port, *partners, local)
@@ -216,7 +234,75 @@ def local_client(data: Path) -> httpx.AsyncClient:
 @pytest.fixture
 async def stopped(tmp_path: Path) -> AsyncIterator[Hub]:
     """A data folder that is open, without an engine: what the CLI has where no hub runs."""
-    hub = Hub(Settings(data=tmp_path / "data", http=None))
+    hub = Hub(Settings(data=tmp_path / "data", http=None), Passwords(CHEAP))
     await hub.open()
     yield hub
     await hub.close()
+
+
+class Anyone:
+    """Knows `Bearer <role>` and `Bearer <role>.<who>` as if they had signed in to organization 1."""
+
+    async def bearer(self, text: str, source: str) -> Principal:
+        role, _, who = text.partition(".")
+        if role not in set(Role):
+            raise Unauthenticated
+        return Principal(PrincipalKind.USER, who or role, who or role, 1, (Binding(Role(role)),))
+
+    async def cookie(self, text: str) -> tuple[Principal, str]:
+        return await self.bearer(text, ""), "the session's token"
+
+
+@pytest.fixture
+def serving(stopped: Hub) -> Callable[..., httpx.AsyncClient]:
+    """Serves a router of the test's own as part of the API, to `Anyone`. `local`: on the data folder's socket."""
+
+    def made(
+        router: Any = None, *, local: bool = False, edge: Edge | None = None, client: str = "192.0.2.7", **others: Any
+    ) -> httpx.AsyncClient:
+        services = dataclasses.replace(stopped.services(), **{"identity": Anyone(), **others})
+        app = create_app(services, local=local, edge=edge)
+        if router is not None:
+            app.include_router(router, prefix="/api/v1")
+        transport = httpx.ASGITransport(app, client=(client, 1))
+        headers = {} if local else {"authorization": "Bearer tenant_admin"}
+        return httpx.AsyncClient(transport=transport, base_url="http://hub/api/v1", headers=headers)
+
+    return made
+
+
+PASSWORD = "correct horse battery staple"
+Sign = Callable[..., Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture
+async def signed_in(running: Running) -> AsyncIterator[Sign]:
+    """Makes users of the running hub and signs them in over TCP; `roles` as the API takes them."""
+    hub = running.hub
+    assert hub is not None
+    assert hub.http is not None
+    clients: list[httpx.AsyncClient] = []
+
+    async def make(*roles: str | dict[str, str], email: str = "", organization: str = "demo") -> httpx.AsyncClient:
+        given = [{"role": one} if isinstance(one, str) else one for one in roles]
+        email = email or f"user{len(clients)}@{organization}.example"
+        body = {"email": email, "name": email.partition("@")[0], "roles": given}
+        invited = await running.local.post(
+            f"/api/v1/users?organization={organization}", json=body, headers={"x-reason": "a test needs people"}
+        )
+        assert invited.status_code == 201, invited.text
+        base = f"http://127.0.0.1:{hub.http.port}/api/v1" if hub.http else ""
+        client = httpx.AsyncClient(base_url=base, timeout=30)
+        clients.append(client)
+        token = invited.json()["link"]["token"]
+        opened = await client.post("/auth/link", json={"token": token, "password": PASSWORD})
+        assert opened.status_code == 204, opened.text
+        credentials = {"email": email, "password": PASSWORD, "organization": organization}
+        tokens = await client.post("/auth/token", json=credentials)
+        assert tokens.status_code == 200, tokens.text
+        client.headers["authorization"] = f"Bearer {tokens.json()['access_token']}"
+        return client
+
+    yield make
+    for client in clients:
+        await client.aclose()

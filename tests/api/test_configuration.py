@@ -82,7 +82,7 @@ async def test_a_removed_endpoint_with_a_backlog_is_a_conflict(running: Any, mes
     assert {one["action"] for one in done["changes"]} == {"remove"}
     await running.settled("discarded")
     (found,) = (await running.get("/messages", state="discarded"))["items"]
-    detail = await running.get(f"/messages/{found['id']}")
+    detail = await running.get(f"/messages/{found['id']}", include="body")
     assert detail["deliveries"][0]["detail"] == "the lab moved"
 
 

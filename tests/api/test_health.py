@@ -42,6 +42,16 @@ async def test_a_running_hub_is_alive_and_ready(running: Any) -> None:
     local = (await running.local.get("/health/ready")).json()
     assert (local["status"], local["reason"], local["sources"]) == ("ready", "", [])
     assert 0 < local["free_disk"] <= 1
+    assert local["evidence"] == ""
+
+
+async def test_what_is_wrong_with_the_evidence_is_told(running: Any) -> None:
+    """It makes nothing unready: messages go on, but somebody has to look."""
+    running.hub.evidence.broken = "the audit trail of system is broken: event 2 was removed"
+    local = (await running.local.get("/health/ready")).json()
+    assert (local["status"], local["evidence"]) == ("ready", running.hub.evidence.broken)
+    async with public(running.hub) as client:
+        assert (await client.get("/health/ready")).json() == {"status": "ready", "unhealthy": []}
 
 
 async def test_a_taken_port_is_named_and_the_rest_runs(tmp_path: Path, config: Path, port: int) -> None:

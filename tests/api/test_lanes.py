@@ -72,7 +72,7 @@ async def test_a_blocked_lane_names_its_head_and_skipping_frees_it(running: Any,
     done = await running.post("/lanes/lab/out/skip", delivery=stuck["delivery"], reason="patient left")
     assert done["state"] == "done"
     await running.settled("delivered", "skipped")
-    detail = await running.get(f"/messages/{oldest['id']}")
+    detail = await running.get(f"/messages/{oldest['id']}", include="body")
     assert detail["deliveries"][0]["id"] == stuck["delivery"]
     assert (detail["deliveries"][0]["state"], detail["deliveries"][0]["detail"]) == ("skipped", "patient left")
     assert [one["id"] for one in (await running.get("/messages", state="skipped"))["items"]] == [oldest["id"]]

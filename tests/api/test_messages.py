@@ -19,7 +19,7 @@ async def test_a_list_is_paged_newest_first(running: Any, message: Make) -> None
     cursor: dict[str, Any] = {}
     sizes = []
     while True:
-        page = await running.get("/messages", limit=3, **cursor)
+        page = await running.get("/messages", size=3, **cursor)
         seen += [one["control_id"] for one in page["items"]]
         sizes.append(len(page["items"]))
         if page["next"] is None:
@@ -39,7 +39,7 @@ async def test_a_summary_says_where_a_message_stands(running: Any, message: Make
     del one["id"], one["received_at"]
     assert one == {
         "endpoint": "adt/in", "type": "ADT^A01", "control_id": "C1", "disposition": "delivering",
-        "state": "delivered", "ack": "AA", "origin": None, "note": "",
+        "state": "delivered", "ack": "AA", "origin": None, "note": "", "synthetic": False,
     }  # fmt: skip
 
 
@@ -67,6 +67,28 @@ async def test_filters_narrow_a_list(running: Any, message: Make) -> None:
     assert await found(before=oldest["id"]) == []
 
 
+@pytest.mark.ledger_part("S4-74", "a message that says so (MSH-11) is shown as synthetic, found by that, and goes on")
+async def test_a_message_of_a_test_says_so(running: Any, message: Make) -> None:
+    await running.send(message("REAL"), message("TEST").replace(b"|P|", b"|T|"))
+    await running.settled("delivered", "delivered")
+
+    async def found(**query: Any) -> list[tuple[str, bool]]:
+        items = (await running.get("/messages", **query))["items"]
+        return [(one["control_id"], one["synthetic"]) for one in items]
+
+    assert await found() == [("TEST", True), ("REAL", False)]
+    assert await found(synthetic=True) == [("TEST", True)]
+    assert await found(synthetic=False) == [("REAL", False)]
+    (test,) = (await running.get("/messages", synthetic=True))["items"]
+    assert (await running.get(f"/messages/{test['id']}"))["synthetic"] is True
+    sent = await running.local.get(f"/api/v1/messages/{test['id']}/deliveries/1/body")
+    assert b"|T|2.5" in sent.content, "what it is goes on with it"
+    again = await running.post("/messages/replay", synthetic=True, reason="once more")
+    assert again["replayed"] == 1
+    await running.settled("delivered", "delivered", "delivered")
+    assert await found(synthetic=True) == [("TEST", True), ("TEST", True)]
+
+
 async def test_an_unknown_endpoint_is_not_an_empty_list(running: Any) -> None:
     response = await running.local.get("/api/v1/messages", params={"endpoint": "adt/nope"})
     assert response.status_code == 404
@@ -86,9 +108,9 @@ async def test_search_finds_by_what_the_message_holds(running: Any, message: Mak
     assert await found("control", "C4") == ["C4"]
     assert await found("visit", "VC2") == ["C2"]
     assert await found("patient", "2") == []
-    page = await running.get("/messages/search", key="patient", value="1", limit=2)
+    page = await running.get("/messages/search", key="patient", value="1", size=2)
     assert [one["control_id"] for one in page["items"]] == ["C5", "C3"]
-    assert await found("patient", "1", limit=2, before=page["next"]) == ["C1"]
+    assert await found("patient", "1", size=2, before=page["next"]) == ["C1"]
     assert page["items"][0]["body"] is None
     page = await running.get("/messages/search", key="control", value="C4", include="body")
     assert "MÜLLER^EVA" in page["items"][0]["body"]
@@ -100,7 +122,7 @@ async def test_a_message_is_shown_with_its_deliveries_and_tries(running: Any, me
     body = message("C1", kind="ORU^R01")
     await running.send(body)
     (summary,) = await running.settled("failed")
-    detail = await running.get(f"/messages/{summary['id']}")
+    detail = await running.get(f"/messages/{summary['id']}", include="body")
     assert {name: detail[name] for name in summary} == summary
     assert detail["body"] == body.decode()
     assert detail["body_base64"] is None
@@ -130,7 +152,7 @@ async def test_bodies_are_exact(running: Any, message: Make) -> None:
     sent = await running.local.get(f"{path}/deliveries/1/body")
     assert sent.content == running.lab.bodies[0]
     assert hash(sent.content) != hash(latin)
-    detail = (await running.local.get(path)).json()
+    detail = (await running.local.get(path, params={"include": "body"})).json()
     assert "MÜ\x80LLER" in detail["body"]
     assert (await running.local.get(f"{path}/deliveries/2/body")).status_code == 404
     assert (await running.local.get(f"{path}/deliveries/0/body")).status_code == 404
@@ -139,10 +161,10 @@ async def test_bodies_are_exact(running: Any, message: Make) -> None:
 async def test_a_body_that_is_no_text_comes_in_base64(running: Any, message: Make) -> None:
     await running.send(message("C1").replace("Ü".encode(), b"\xff"), message("C2", name="A\0B"))
     zero, broken = await running.settled(count=2)
-    detail = await running.get(f"/messages/{broken['id']}")
+    detail = await running.get(f"/messages/{broken['id']}", include="body")
     assert "M\ufffdLLER" in detail["body"]
     assert detail["body_base64"] is not None
-    detail = await running.get(f"/messages/{zero['id']}")
+    detail = await running.get(f"/messages/{zero['id']}", include="body")
     assert detail["body"] is None
     assert detail["body_base64"] is not None
 

@@ -88,10 +88,10 @@ async def test_a_held_loop_shows_as_lag(running: Any) -> None:
     [
         ("127.0.0.1", {}, 200),
         ("::1", {}, 200),
-        ("192.0.2.7", {}, 403),
-        ("127.0.0.1", {"X-Forwarded-For": "192.0.2.7"}, 403),
-        ("127.0.0.1", {"Forwarded": "for=192.0.2.7"}, 403),
-        ("localhost", {}, 403),
+        ("192.0.2.7", {}, 401),
+        ("127.0.0.1", {"X-Forwarded-For": "192.0.2.7"}, 401),
+        ("127.0.0.1", {"Forwarded": "for=192.0.2.7"}, 401),
+        ("localhost", {}, 401),
     ],
 )
 async def test_only_this_machine_reads_them_over_tcp(
@@ -102,6 +102,6 @@ async def test_only_this_machine_reads_them_over_tcp(
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
         response = await client.get("/metrics", headers=headers)
         assert response.status_code == status
-        if status == 403:
+        if status == 401:
             assert response.json()["error"]["code"] == "INT003"
             assert "hilum_" not in response.text

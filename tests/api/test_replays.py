@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from hilum import clock
-from hilum.store import messages
+from hilum.store import schema
 
 pytestmark = pytest.mark.anyio
 Make = Callable[..., bytes]
@@ -31,7 +30,7 @@ async def test_a_replay_is_a_new_message_that_points_to_its_original(running: An
     assert new["origin"] == original["id"]
     assert (new["note"], new["ack"], new["control_id"]) == ("lab lost it", "", "C1")
     assert running.lab.bodies[0] == running.lab.bodies[1]
-    detail = await running.get(f"/messages/{new['id']}")
+    detail = await running.get(f"/messages/{new['id']}", include="body")
     assert detail["body"] == body.decode()
     found = await running.get("/messages/search", key="patient", value="4711")
     assert [one["id"] for one in found["items"]] == [new["id"], original["id"]]
@@ -44,7 +43,8 @@ async def test_a_replay_takes_the_routes_of_today(running: Any, message: Make) -
     await running.post("/configuration/apply", documents=[{"name": "hub.yaml", "text": changed}])
     await running.post(f"/messages/{original['id']}/replay", 201, reason="new mapping")
     new, _ = await running.settled("delivered", "delivered")
-    assert (await running.get(f"/messages/{new['id']}"))["routes"] == ["adt-to-lab v2", "oru-to-registry v1"]
+    detail = await running.get(f"/messages/{new['id']}", include="body")
+    assert detail["routes"] == ["adt-to-lab v2", "oru-to-registry v1"]
     assert b"|OTHER|" in running.lab.bodies[1]
 
 
@@ -83,8 +83,8 @@ async def test_what_retention_removed_can_only_go_again_edited(running: Any, mes
     body = message("C1")
     await running.send(body)
     (original,) = await running.settled("delivered")
-    await running.hub.store.write(messages.purge_bodies, 1, clock.micros(), 0, 100)
-    detail = await running.get(f"/messages/{original['id']}")
+    await running.hub.store.write(lambda connection: connection.execute(schema.body.delete()))
+    detail = await running.get(f"/messages/{original['id']}", include="body")
     assert (detail["body"], detail["body_base64"], detail["size"]) == (None, None, None)
     for part in ("body", "steps", "deliveries/1/body"):
         assert (await running.local.get(f"/api/v1/messages/{original['id']}/{part}")).status_code == 409

@@ -13,10 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from hilum.api import Server
-from hilum.api.services import Actor, local_name
+from hilum.api.services import local_name
 from hilum.app import SOCKET, Hub
 from hilum.errors import ConfigError
 from hilum.settings import Settings
@@ -38,8 +38,8 @@ class Slow:
             return "done"
 
         @self.app.get("/actor")
-        async def who(actor: Actor) -> str:
-            return actor
+        async def who(request: Request) -> str:
+            return request.client.host if request.client else ""
 
 
 @pytest.fixture

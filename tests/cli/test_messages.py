@@ -82,6 +82,8 @@ def test_list_and_search(
     assert "MSG1" in call("messages", "search", "--control", "MSG1", *data).out
     assert "MSG1" in call("messages", "search", "--key", "patient", "--value", "4712", *data).out
     assert call("messages", "list", *data, "--since", "1h", "--type", "ORU", "--json").json["items"] == []
+    assert len(call("messages", "list", *data, "--real", "--json").json["items"]) == 3
+    assert call("messages", "list", *data, "--synthetic").out == "No message is like that.\n"
 
 
 @pytest.mark.ledger_part("S2-126", "received, each step in and out, what was sent and its answers, shown for a message")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -95,3 +96,35 @@ def test_a_locked_folder_without_an_answer_is_told(hub: Any, call: Callable[...,
     shown = call("messages", "list", "--data", hub.data)
     assert shown.code == 1
     assert f"(pid {hub.process.popen.pid}), but nothing answers on {hub.data / 'hub.sock'}" in shown.err
+
+
+def test_the_first_start_prints_how_to_set_the_first_administrator(hub: Any, call: Callable[..., Any]) -> None:
+    hub.process.says("Nobody can sign in yet")
+    line = next(one for one in hub.process.lines if one.startswith("curl "))
+    assert f"http://127.0.0.1:{hub.http}/api/v1/auth/link" in line
+    words = shlex.split(line)
+    body = json.loads(words[words.index("-d") + 1])
+    url = next(one for one in words if one.startswith("http"))
+    as_printed = httpx.post(url, json=body)
+    assert as_printed.status_code == 400, "nobody gets the password of an example"
+    assert not any(body["token"] in one for one in hub.process.lines if one.startswith("{")), "it is in no log"
+    newer = call("users", "link", "--data", hub.data, "--json").json["token"]
+    known = {**body, "password": "correct horse battery"}
+    assert httpx.post(url, json=known).status_code == 404, "a newer link ends it"
+    assert httpx.post(url, json={**known, "token": newer}).status_code == 204
+    signed_in = httpx.post(url.replace("/link", "/token"), json={"email": body["email"], "password": known["password"]})
+    assert signed_in.status_code == 200
+    refused = call("users", "link", "--data", hub.data)
+    assert refused.code == 1
+    assert "users already" in refused.err
+
+
+def test_a_hub_with_people_prints_no_link(hub: Any, call: Callable[..., Any], start: Callable[..., Any]) -> None:
+    token = call("users", "link", "--data", hub.data, "--json").json["token"]
+    body = {"token": token, "email": "ada@example.org", "name": "Ada", "password": "correct horse battery"}
+    assert httpx.post(f"http://127.0.0.1:{hub.http}/api/v1/auth/link", json=body).status_code == 204
+    hub.process.end()
+    again = start("serve", "--data", hub.data, "--http", f"127.0.0.1:{hub.http}")
+    again.says("source runs")
+    again.end()
+    assert "Nobody can sign in" not in again.text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hilum.errors import ExpressionError
+from hilum.errors import ConfigError
 from hilum.model.configuration import Endpoint, Route
 from hilum.model.message import Disposition
 from hilum.pipeline import Pipeline, compile_route
@@ -139,7 +139,7 @@ def test_a_route_transforms_within_bounds_and_always_alike(tmp_path: Path) -> No
     assert route(STEPS, tmp_path).run(MESSAGE, {"file_name": "in.hl7"}) == routed, "compiled anew as well"
 
     for source in NAMES_OF_THE_OUTSIDE + TOO_MUCH_TO_COMPILE:
-        with pytest.raises(ExpressionError, match=r"^routes\[r\]\.steps\[0\]\.map\.compute\.PID-9: "):
+        with pytest.raises(ConfigError, match=r"^routes\[r\]\.steps\[0\]\.map\.compute\.PID-9: "):
             compute(source)
     for source in TOO_MUCH_TO_RUN:
         refused = compute(source).run(MESSAGE)

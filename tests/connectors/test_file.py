@@ -21,8 +21,9 @@ from hilum.model.message import Ack, Disposition
 from hilum.sdk import testing
 from hilum.sdk.config import read
 from hilum.sdk.contracts import Outbound
+from hilum.sdk.faults import Fault
 from hilum.sdk.outcome import Delivered, Permanent, Transient
-from hilum.sdk.testing import DirectDialer, MemoryInbox
+from hilum.sdk.testing import DirectDialer, MemoryInbox, RefusingDialer
 
 pytestmark = pytest.mark.anyio
 
@@ -90,7 +91,16 @@ class TestDestination(Folder, testing.DestinationSuite):
 
 
 class TestProbe(Folder, testing.ProbeSuite):
-    pass
+    async def test_a_failure_has_its_class(self, tmp_path: Path) -> None:
+        (tmp_path / "a-file").write_text("")
+        for folder, dialer, fault in (
+            (tmp_path / "gone", DirectDialer(tmp_path), Fault.NOT_FOUND),
+            (tmp_path / "a-file", DirectDialer(tmp_path), Fault.NOT_FOUND),
+            (tmp_path, RefusingDialer(), Fault.BLOCKED_BY_POLICY),
+        ):
+            result = await file.Probe(read(file.Config, {"url": folder.as_uri()}, ""), dialer).probe()
+            assert (result.reachable, result.fault) == (False, fault)
+            assert result.advice
 
 
 def drop(folder: Path, name: str, body: bytes) -> Path:

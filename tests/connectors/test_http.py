@@ -50,9 +50,9 @@ class Partner:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError), contextlib.closing(writer):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                length = next(line for line in head.split("\r\n") if line.lower().startswith("content-length:"))
-                self.received.append(await reader.readexactly(int(length.partition(":")[2])))
                 self.heads.append(head)
+                if found := [line for line in head.split("\r\n") if line.lower().startswith("content-length:")]:
+                    self.received.append(await reader.readexactly(int(found[0].partition(":")[2])))
                 if self.answer is None:
                     await reader.read()
                     break
@@ -120,6 +120,10 @@ class TestDestination(Web, testing.DestinationSuite):
 
 
 class TestProbe(Web, testing.ProbeSuite):
+    pass
+
+
+class TestExchange(Web, testing.ExchangeSuite):
     pass
 
 

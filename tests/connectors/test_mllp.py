@@ -19,7 +19,9 @@ from hilum.formats import mllp as framing
 from hilum.model.message import Ack, Disposition
 from hilum.sdk import testing
 from hilum.sdk.config import read
-from hilum.sdk.testing import DirectDialer, MemoryInbox, free_port, within
+from hilum.sdk.contracts import Dialer
+from hilum.sdk.faults import ADVICE, Fault
+from hilum.sdk.testing import DirectDialer, MemoryInbox, RefusingDialer, free_port, within
 from hilum.sdk.testing.mllp import MllpClient, MllpPartner, Reaction, acknowledgement, mllp_client
 
 pytestmark = pytest.mark.anyio
@@ -110,7 +112,19 @@ class TestDestination(Peer, testing.DestinationSuite):
 
 
 class TestProbe(Peer, testing.ProbeSuite):
-    pass
+    async def test_a_failure_has_its_class(self, place: int) -> None:
+        plain, secure = f"mllp://127.0.0.1:{place}", f"mllps://127.0.0.1:{place}"
+        cases: list[tuple[dict[str, Any], Dialer, Fault]] = [
+            ({"url": plain}, DirectDialer(), Fault.REFUSED),
+            ({"url": plain}, RefusingDialer(), Fault.BLOCKED_BY_POLICY),
+            ({"url": "mllp://no-such-host.invalid:1"}, DirectDialer(), Fault.DNS),
+            ({"url": secure, "tls": {"ca": "/nowhere.pem"}}, DirectDialer(), Fault.CONFIGURATION),
+        ]
+        for values, dialer, fault in cases:
+            result = await mllp.MllpProbe(read(mllp.Config, values, ""), dialer).probe()
+            assert (result.reachable, result.fault, result.advice) == (False, fault, ADVICE[fault])
+            assert result.detail
+            assert result.timings is not None
 
 
 @pytest.mark.ledger_part("S3-09", "partial frames")

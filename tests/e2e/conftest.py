@@ -182,10 +182,14 @@ class Hub:
         return {(one.name, *(value for _, value in sorted(one.labels.items()))): one.value for one in samples}
 
     def ask(self, *arguments: object) -> str:
+        """What another command says about this hub."""
+        return self.run(*arguments, "--data", self.data)
+
+    def run(self, *arguments: object) -> str:
         """What another command says."""
-        command = self.command(*arguments, "--data", self.data)
+        command = self.command(*arguments)
         done = subprocess.run(command, env=self._environ, capture_output=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr.decode()
+        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
         return done.stdout.decode()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 import yaml
@@ -22,11 +21,14 @@ from hilum.engine.supervisor import Supervisor
 from hilum.formats import hl7v2
 from hilum.intake.identity import Identify
 from hilum.model import document
+from hilum.model.access import HUB, SYSTEM, Scope
+from hilum.model.audit import Act
 from hilum.model.delivery import Attempt, Delivery, DeliveryState
 from hilum.model.message import Message
-from hilum.outbound.dialer import Dialer
+from hilum.outbound.dialer import Dialers
 from hilum.sdk.registry import Registry, discover
 from hilum.sdk.testing.mllp import MllpClient, MllpPartner, Reaction, mllp_client
+from hilum.security.egress import Allowed
 from hilum.security.keyring import Keyring
 from hilum.services.configuration import Configurations
 from hilum.store import Store, configuration, deliveries, jobs, messages, schema
@@ -69,6 +71,7 @@ class Hub:
         self.url = url
         self.running = False
         self.window: tuple[int, int] | None = None  # deliveries and bytes that lanes hold in memory, if not the usual
+        self.allowed: Sequence[Allowed] = ()  # where what people configure may connect to, besides
         self.config_folder = folder / "conf"
         self.config_folder.mkdir(exist_ok=True)
         (folder / "data").mkdir(exist_ok=True)
@@ -88,16 +91,18 @@ class Hub:
         """Apply a configuration; where the hub runs, wait until it is so."""
         if wanted is not None:
             checked = document.load(yaml.safe_dump(wanted), "hub.yaml")
-            await self.configurations.apply(checked, self.config_folder, actor="test", **options)
+            await self.configurations.apply(
+                Act(HUB, Scope(SYSTEM), "test.apply"), checked, self.config_folder, **options
+            )
 
     async def run(self) -> None:
-        dialer = Dialer([self.folder])
-        self.supervisor = Supervisor(self.store, self._registry, dialer, environ={}, folder=self.config_folder)
+        dialers = Dialers(self.folder, allowed=self.allowed)
+        self.supervisor = Supervisor(self.store, self._registry, dialers, environ={}, folder=self.config_folder)
         await self.supervisor.start()
         for lanes in self.supervisor.lanes.values():
             if self.window is not None:
                 lanes.line.window, lanes.line.window_bytes = self.window
-        self.runner = Runner(self.store, self._registry, self.supervisor)
+        self.runner = Runner(self.store, self._registry, self.supervisor, dialers=dialers)
         await self.runner.start()
         self.running = True
 
@@ -262,16 +267,10 @@ async def hub(tmp_path: Path, keyring: Keyring, registry: Registry, anyio_backen
 
 @pytest.fixture
 async def postgres_hub(
-    postgres: str, tmp_path: Path, keyring: Keyring, registry: Registry, anyio_backend: object
+    owner_url: str, tmp_path: Path, keyring: Keyring, registry: Registry, anyio_backend: object
 ) -> AsyncIterator[Hub]:
     """The same on PostgreSQL."""
-    parts = {key: str(value) for key, value in psycopg.conninfo.conninfo_to_dict(postgres).items() if value is not None}
-    known = {one: parts.pop(one) for one in ("user", "password", "dbname") if one in parts}
-    address = sa.URL.create(
-        "postgresql", known.get("user"), known.get("password"), database=known.get("dbname"), query=parts
-    )
-    url = address.render_as_string(hide_password=False)
-    async with opened(tmp_path, keyring, registry, url) as found:
+    async with opened(tmp_path, keyring, registry, owner_url) as found:
         yield found
 
 

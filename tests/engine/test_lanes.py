@@ -191,6 +191,18 @@ async def test_a_limit_is_kept(hub: Any, partners: Any, config: Any, adt: Adt) -
     assert lab.controls == [f"M{number}" for number in range(12)]
 
 
+@pytest.mark.ledger_part("S3-41", "concurrency holds for lanes of several keys")
+async def test_no_more_are_at_the_partner_than_its_limit_allows(hub: Any, partners: Any, config: Any, adt: Adt) -> None:
+    lab = await partners(lambda _: [0.02, "AA"])
+    limit = {"messages": 1_000, "concurrency": 1}
+    await hub.start(config({"lab": to(lab, lane={"key": "PID-3.1", "concurrency": 8}, rate_limit=limit)}))
+    await hub.pour([adt(f"M{number}", patient=f"p{number}") for number in range(8)])
+    await lab.until(8)
+    assert sorted(lab.controls) == [f"M{number}" for number in range(8)]
+    assert lab.accepted == 1, "each waits for the one before it, and finds its connection free"
+    await hub.become(DELIVERED)
+
+
 async def test_commit_frees_the_lane_and_a_later_refusal_fails_the_delivery(
     hub: Any, partners: Any, config: Any, adt: Adt
 ) -> None:

@@ -1,4 +1,4 @@
-"""Jobs: one at a time, with a result that is a row, taken up again after a restart or a full store."""
+"""Jobs: one at a time, long ones beside them, with a result that is a row, taken up again after a restart."""
 
 from __future__ import annotations
 
@@ -127,3 +127,28 @@ async def test_jobs_wait_for_a_store_that_is_full(hub: Any, config: Any, kinds: 
         assert (await hub.store.read(jobs.get, one)).state == "waiting"
     assert (await ended(hub, one)).state == "done"
     assert (await hub.job("fine")).state == "done"
+
+
+@pytest.mark.parametrize("kind", ["audit_check", "subject_export", "archive_restore"])
+async def test_a_job_that_takes_long_holds_nobody_up(
+    hub: Any, config: Any, kinds: dict[str, Any], kind: str
+) -> None:  # fmt: skip
+    """A check of the whole audit trail takes minutes; who skips a delivery meanwhile waits for the answer."""
+    let_go = asyncio.Event()
+
+    async def long(context: Context, job: Job) -> dict[str, Any]:
+        await let_go.wait()
+        return {}
+
+    async def short(context: Context, job: Job) -> dict[str, Any]:
+        return {}
+
+    kinds[kind], kinds["short"] = long, short
+    await hub.start(config({}, {}))
+    one = await hub.store.write(jobs.insert, kind, {}, actor="schedule")
+    other = await hub.store.write(jobs.insert, "short", {}, actor="test")
+    hub.store.signal("job")
+    assert (await ended(hub, other)).state == "done"
+    assert (await hub.store.read(jobs.get, one)).state == "running"
+    let_go.set()
+    assert (await ended(hub, one)).state == "done"

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -160,17 +159,6 @@ async def gate(opened: Callable[..., Any]) -> Gate:
     """A gate on SQLite."""
     found: Gate = await opened()
     return found
-
-
-@pytest.fixture
-def postgres_url(postgres: str) -> str:
-    """The address of an empty PostgreSQL database, as settings name it."""
-    parts = {key: str(value) for key, value in psycopg.conninfo.conninfo_to_dict(postgres).items() if value is not None}
-    known = {one: parts.pop(one) for one in ("user", "password", "dbname") if one in parts}
-    address = sa.URL.create(
-        "postgresql", known.get("user"), known.get("password"), database=known.get("dbname"), query=parts
-    )
-    return address.render_as_string(hide_password=False)
 
 
 @pytest.fixture

@@ -153,8 +153,8 @@ async def test_what_is_pipelined_behind_a_possible_repeat_keeps_its_place(gate: 
     assert gate.inbox.unrouted == 0
 
 
-async def test_on_postgresql_it_is_the_same(opened: Callable[..., Awaitable[Any]], adt: Adt, postgres_url: str) -> None:
-    gate = await opened(postgres_url)
+async def test_on_postgresql_it_is_the_same(opened: Callable[..., Awaitable[Any]], adt: Adt, owner_url: str) -> None:
+    gate = await opened(owner_url)
     futures = [gate.inbox.receive(adt(one)) for one in ("M1", "M2", "M1", "M3")]
     receipts = await asyncio.wait_for(asyncio.gather(*futures), 20)
     assert [one.duplicate for one in receipts] == [False, False, True, False]

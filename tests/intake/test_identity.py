@@ -30,6 +30,16 @@ def test_type_and_control_id() -> None:
     assert (other.type, other.control_id) == ("ORU^R01", "M2")
 
 
+@pytest.mark.parametrize(
+    ("processing", "wanted"),
+    [(b"P", False), (b"", False), (b"T", True), (b"D", True), (b"T^A", True), (b"TX", False), (b"P^T", False)],
+)
+def test_what_a_test_made_says_so(processing: bytes, wanted: bool) -> None:
+    """HL7 v2.5, chapter 2, MSH-11, table 0103."""
+    assert identify()(body().replace(b"|P|2.5", b"|%b|2.5" % processing)).synthetic is wanted
+    assert not identify()(b"MSH|^~\\&|A").synthetic
+
+
 def test_every_patient_number_is_found_and_nothing_else() -> None:
     keys = identify()(body()).keys
     wanted = [

@@ -23,7 +23,6 @@ BOTH = {"to": ("lab/out", "ward/out")}
 
 async def test_the_receipt_comes_after_the_commit(gate: Any, adt: Adt) -> None:
     future = gate.inbox.receive(adt())
-    await asyncio.sleep(0)
     assert not future.done()
     receipt = await asyncio.wait_for(future, 20)
     with sqlite3.connect(gate.store.database.path) as other:  # another connection sees committed rows alone
@@ -149,11 +148,11 @@ async def test_a_database_that_may_not_grow_refuses(gate: Any, adt: Adt) -> None
 
 
 async def test_a_database_that_cannot_tell_fails_the_one_and_not_the_line(
-    opened: Callable[..., Awaitable[Any]], adt: Adt, postgres_url: str
+    opened: Callable[..., Awaitable[Any]], adt: Adt, owner_url: str
 ) -> None:
     """A lookup that fails answers its sender at once, and what was held behind it goes on."""
-    gate = await opened(postgres_url)
-    with psycopg.connect(postgres_url, autocommit=True) as other:
+    gate = await opened(owner_url)
+    with psycopg.connect(owner_url, autocommit=True) as other:
         other.execute("ALTER TABLE search_key RENAME TO gone")
         futures = [gate.inbox.receive(adt(one)) for one in ("M1", "M2")]
         results = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 20)

@@ -386,6 +386,20 @@ def test_a_url_that_leads_nowhere_is_named(url: str) -> None:
     assert found[0].startswith("integrations[0].endpoints[0].url: ")
 
 
+def test_nobody_is_called_as_the_hub_itself() -> None:
+    found = document.check(document.load("version: 1\norganization: system\n", "hub.yaml"))
+    assert found == ["organization: system is the hub's own name"]
+
+
+def test_an_integration_may_belong_to_a_study() -> None:
+    text = "version: 1\nintegrations:\n  - {name: edc, protocol: rest_api, study: trial-1}\n"
+    wanted = document.load(text, "hub.yaml")
+    assert wanted.integrations[0].study == "trial-1"
+    assert document.check(wanted) == []
+    with pytest.raises(ConfigError, match=r"integrations\[0\]\.study"):
+        document.load(text.replace("trial-1", "Trial 1"), "hub.yaml")
+
+
 # The schema
 
 

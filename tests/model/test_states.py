@@ -11,12 +11,17 @@ from pathlib import Path
 import pytest
 
 from hilum import clock
+from hilum.errors import Conflict
+from hilum.model import lifecycle
 from hilum.model.configuration import Breaker as Settings
 from hilum.model.delivery import DELIVERY_TRANSITIONS, DeliveryState
+from hilum.model.execution import EXECUTION_TRANSITIONS
+from hilum.model.lifecycle import LIFECYCLE_TRANSITIONS, Lifecycle
 from hilum.model.message import MESSAGE_TRANSITIONS, Disposition
 from hilum.model.status import LaneStatus, SourceStatus
 from hilum.outbound.breaker import Breaker
 from hilum.store.jobs import JOB_TRANSITIONS
+from hilum.store.subject_exports import EXPORT_TRANSITIONS
 
 PAGE = Path(__file__).parents[2] / "docs" / "state-machine.md"
 
@@ -54,6 +59,22 @@ def test_states_that_are_stored(
 
 def test_jobs() -> None:
     assert documented("Job") == {before: set(after) for before, after in JOB_TRANSITIONS.items()}
+
+
+def test_integrations() -> None:
+    assert documented("Integration") == {before: set(after) for before, after in LIFECYCLE_TRANSITIONS.items()}
+    for before, after in LIFECYCLE_TRANSITIONS.items():
+        for one in set(Lifecycle) - after:
+            with pytest.raises(Conflict):
+                lifecycle.check(before, one)
+
+
+def test_executions() -> None:
+    assert documented("Execution") == {before: set(after) for before, after in EXECUTION_TRANSITIONS.items()}
+
+
+def test_exports_about_a_person() -> None:
+    assert documented("Export about a person") == {before: set(after) for before, after in EXPORT_TRANSITIONS.items()}
 
 
 def test_a_final_delivery_stays_what_it_is_unless_it_was_delivered() -> None:

@@ -36,6 +36,7 @@ def compiled(registry: Registry) -> Callable[..., Pipeline]:
         zone: str = "Europe/Berlin",
         folder: Path | None = None,
         materials: Mapping[str, str] | None = None,
+        mappings: Mapping[str, Any] | None = None,
     ) -> Pipeline:
         values = {"name": "r", "from": "hub/in", "steps": steps, "to": list(to), "otherwise": list(otherwise)}
         url = "mllp://127.0.0.1:1"
@@ -52,6 +53,7 @@ def compiled(registry: Registry) -> Callable[..., Pipeline]:
             },
             folder=folder,
             materials=materials,
+            mappings=mappings,
         )
 
     return call

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hilum.errors import ConfigError
+from hilum.errors import ConfigError, ConfigErrors
 from hilum.pipeline.compiler import MAX_MATERIAL
 
 BODY = b"MSH|^~\\&|HIS||LAB\rPV1|1|I\r"
@@ -50,6 +50,29 @@ def test_what_does_not_compile_says_where(
     with pytest.raises(ConfigError, match=re.escape(reason)) as caught:
         compiled(steps, **more)
     assert caught.value.where == where
+
+
+def test_all_steps_and_destinations_are_looked_at(compiled: Any) -> None:
+    steps = [{"dance": {}}, {"map": {}}, {"map": {"set": {"MSH": "x"}}}, {"map": {"use": "codes"}}]
+    with pytest.raises(ConfigErrors) as caught:
+        compiled(steps, to=("lab/out", "lab/none"), otherwise=("lab/out", "lab/out"))
+    assert [one.where for one in caught.value.problems] == [
+        "routes[r].steps[0].dance", "routes[r].steps[2].map.set.MSH", "routes[r].steps[3].map.use", "routes[r].to[1]",
+        "routes[r].otherwise[1]",
+    ]  # fmt: skip
+    assert str(caught.value) == str(caught.value.problems[0])
+
+
+def test_stored_mappings_are_pinned(compiled: Any) -> None:
+    codes = {"version": 3, "document": {"set": {"PV1-2": "IMP"}}}
+    known = {"codes": codes, "codes@2": {"version": 2, "document": {}}, "other": {"version": 1, "document": {}}}
+    pipeline = compiled([{"map": {"use": "codes"}}, {"map": {"use": "codes@2"}}], mappings=known)
+    assert pipeline.mappings == {"codes": codes, "codes@2": known["codes@2"]}
+    again = compiled([{"map": {"use": "codes"}}], mappings=pipeline.mappings)
+    assert b"|IMP" in again.run(BODY).outputs[0].body
+    with pytest.raises(ConfigError, match="name a field of it") as caught:
+        compiled([{"map": {"use": "codes"}}], mappings={"codes": {"version": 1, "document": {"set": {"PID": "x"}}}})
+    assert caught.value.where == "routes[r].steps[0].map.use.set.PID"
 
 
 def test_a_stored_version_compiles_from_what_it_was_compiled_from(compiled: Any, folder: Path) -> None:

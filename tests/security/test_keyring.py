@@ -55,6 +55,20 @@ def test_the_recovery_key_opens_what_is_encrypted_to_the_recipient_and_is_kept_n
     assert pyrage.decrypt(sealed.getvalue(), [identity]) == b"backup"
 
 
+def test_a_file_of_before_gets_a_key_for_the_evidence(tmp_path: Path) -> None:
+    path = tmp_path / "hub.key"
+    made, _ = Keyring.create(path)
+    document = json.loads(path.read_text())
+    del document["evidence"]
+    path.write_text(json.dumps(document))
+    first = Keyring.load(path)
+    assert (first.masters, first.search, first.recipient) == (made.masters, made.search, made.recipient)
+    assert first.evidence != made.evidence
+    assert Keyring.load(path).evidence == first.evidence
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in tmp_path.iterdir()] == ["hub.key"]
+
+
 def test_no_two_hubs_have_the_same_keys(tmp_path: Path) -> None:
     made = [Keyring.create(tmp_path / str(number))[0] for number in range(20)]
     assert len({key for ring in made for key in (*ring.masters.values(), ring.search)}) == 40

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hilum import telemetry
 from hilum.errors import ConfigError
-from hilum.security.references import LARGEST, Reference, references, resolve
+from hilum.security.references import FROM_API, LARGEST, Reference, missing, references, resolve, vault_names
 
 ENVIRON = {"TOKEN": "s3cr3t-canary", "EMPTY": "", "NESTED": "${env:TOKEN}"}
 
@@ -64,7 +65,7 @@ def test_a_file_loses_its_last_line_end_only(tmp_path: Path) -> None:
         ("${env:MISSING}", "${env:MISSING}: the environment has no such variable"),
         ("${file:missing}", "${file:missing}: cannot be read: No such file or directory"),
         ("${file:a\0b}", "cannot be read"),
-        ("${secret:lab}", "needs the vault"),
+        ("${secret:lab}", "the vault is not open here"),
         ("${vault:lab}", "a reference is"),
         ("${TOKEN}", "a reference is"),
         ("${env:}", "a reference is"),
@@ -127,3 +128,42 @@ def test_escaping_makes_any_value_literal(value: object) -> None:
         return item
 
     assert _resolve(escape(value)) == value
+
+
+@pytest.mark.ledger_part("S2-65", "what comes through the API reads no file and no variable of the machine")
+@pytest.mark.parametrize("text", ["${env:HOST}", "${file:/etc/passwd}"])
+def test_the_api_may_name_the_vault_alone(text: str) -> None:
+    with pytest.raises(ConfigError, match="not allowed here"):
+        resolve(text, environ={"HOST": "x"}, folder=None, allowed=FROM_API)
+    assert resolve("a${secret:lab}", environ={}, folder=None, allowed=FROM_API, secrets=lambda name: "b") == "ab"
+
+
+def test_what_the_vault_says_is_told_with_its_place() -> None:
+    known = {"lab.token": "x", "lab.header": "y"}
+
+    def look(name: str) -> str:
+        if name in known:
+            return known[name]
+        raise ConfigError(missing(name, known))
+
+    document = {"headers": {"a": "${secret:lab.token}", "b": "${secret:lab.pin}"}}
+    assert vault_names(document) == {"lab"}
+    with pytest.raises(ConfigError) as raised:
+        resolve(document, environ={}, folder=None, secrets=look)
+    assert str(raised.value) == "headers.b: ${secret:lab.pin}: lab has no pin; there are: header, token"
+    assert missing("lab", known) == "say which field is meant, as in lab.header; there are: header, token"
+    assert missing("other", known) == "the vault has no such entry that this integration may use"
+
+
+def test_what_was_resolved_is_masked(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from-a-file-4711\n")
+    environ = {"LAB_PASSWORD": "password-4711", "LAB_HOST": "lab.example.org", "LAB_KEY": "key-in-a-header-4711"}
+    found = resolve(
+        {"url": "https://${env:LAB_HOST}/?p=${env:LAB_PASSWORD}", "headers": {"x": "${env:LAB_KEY}${file:secret}"}},
+        environ=environ,
+        folder=tmp_path,
+    )
+    masked = telemetry.mask(repr(found))
+    assert "lab.example.org" in masked, "a host is no secret"
+    for secret in ("password-4711", "key-in-a-header-4711", "from-a-file-4711"):
+        assert secret not in masked

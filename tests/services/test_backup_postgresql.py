@@ -7,15 +7,13 @@ import hashlib
 import re
 import shutil
 import subprocess
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from hilum.errors import ConfigError
 from hilum.model.delivery import Pending
@@ -34,17 +32,6 @@ def address(conninfo: str) -> str:
     query = "&".join(f"{name}={value}" for name, value in parts.items() if name not in {"user", "password", "dbname"})
     password = f":{parts['password']}" if parts.get("password") else ""
     return f"postgresql://{parts.get('user', '')}{password}@/{parts['dbname']}?{query}"
-
-
-@pytest.fixture
-def empty(postgres: str) -> Iterator[str]:
-    """A second empty database, to restore into."""
-    name = f"hilum_test_{uuid.uuid4().hex[:16]}"
-    with psycopg.connect(postgres, autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-    yield make_conninfo(postgres, dbname=name)
-    with psycopg.connect(postgres, autocommit=True) as server:
-        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def message(name: str) -> NewMessage:
@@ -82,7 +69,7 @@ def counts(conninfo: str) -> dict[str, int]:
 
 
 @pytest.mark.ledger_part("S0-66", "the documented way on PostgreSQL: row counts and the newest message's body hash")
-async def test_a_dump_is_restored_as_the_page_says(postgres: str, empty: str, tmp_path: Path) -> None:
+async def test_a_dump_is_restored_as_the_page_says(postgres: str, empty_postgres: str, tmp_path: Path) -> None:
     if shutil.which("pg_dump") is None or shutil.which("pg_restore") is None:
         pytest.skip("absent: pg_dump and pg_restore")
     (tmp_path / "data").mkdir()
@@ -95,16 +82,16 @@ async def test_a_dump_is_restored_as_the_page_says(postgres: str, empty: str, tm
     store.mark.add(stored[0].deliveries[0].id)
     await store.close()
 
-    await shell(block("sh", "pg_restore"), tmp_path, address(empty))
-    assert counts(empty) == before
-    with psycopg.connect(empty) as connection:
+    await shell(block("sh", "pg_restore"), tmp_path, address(empty_postgres))
+    assert counts(empty_postgres) == before
+    with psycopg.connect(empty_postgres) as connection:
         for statement in block("sql", "generation").split(";"):
             if statement.strip():
                 connection.execute(statement.encode())
     (tmp_path / "new").mkdir()
     shutil.copy(tmp_path / "data" / "hub.key", tmp_path / "new" / "hub.key")
     shutil.copy(tmp_path / "data" / "hub.mark", tmp_path / "new" / "hub.mark")
-    again = await Store(tmp_path / "new", Keyring.load(tmp_path / "new" / "hub.key"), address(empty)).open(
+    again = await Store(tmp_path / "new", Keyring.load(tmp_path / "new" / "hub.key"), address(empty_postgres)).open(
         lambda one: ()
     )
     (newest,) = await again.read(lambda one: messages.newest(one, 1, messages.Filter(), limit=1))

@@ -10,6 +10,7 @@ import pytest
 
 from hilum.app import Hub
 from hilum.errors import Conflict, NotFound
+from hilum.model.audit import Act
 from hilum.model.status import Status
 from hilum.services.jobs import Jobs
 from hilum.store import jobs
@@ -33,29 +34,29 @@ def worker(hub: Hub, state: str, signal: bool = True) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("signal", [True, False], ids=["told", "elsewhere"])
-async def test_a_result_is_awaited(hub: Hub, signal: bool) -> None:
+async def test_a_result_is_awaited(hub: Hub, signal: bool, act: Callable[..., Act]) -> None:
     hub.store.subscribe("job", worker(hub, "done", signal))
-    found = await Jobs(hub.store, lambda: RUNNING).run(1, "retry_lane", {"destination": 2}, actor="test")
+    found = await Jobs(hub.store, lambda: RUNNING).run(act(), "retry_lane", {"destination": 2}, "lane/lab/out")
     assert (found.kind, found.state, found.result) == ("retry_lane", "done", {"reason": "said so"})
 
 
-async def test_a_failed_job_is_a_conflict_with_its_reason(hub: Hub) -> None:
+async def test_a_failed_job_is_a_conflict_with_its_reason(hub: Hub, act: Callable[..., Act]) -> None:
     hub.store.subscribe("job", worker(hub, "failed"))
     with pytest.raises(Conflict, match="said so"):
-        await Jobs(hub.store, lambda: RUNNING).run(1, "retry_lane", {}, actor="test")
+        await Jobs(hub.store, lambda: RUNNING).run(act(), "retry_lane", {}, "lane/lab/out")
 
 
-async def test_after_the_deadline_the_job_goes_on_alone(hub: Hub) -> None:
+async def test_after_the_deadline_the_job_goes_on_alone(hub: Hub, act: Callable[..., Act]) -> None:
     waiting = Jobs(hub.store, lambda: RUNNING, deadline=0.05)
-    found = await waiting.run(1, "retry_lane", {}, actor="test")
+    found = await waiting.run(act(), "retry_lane", {}, "lane/lab/out")
     assert (found.state, found.result) == ("waiting", None)
-    assert await waiting.show(1, uuid.UUID(found.id)) == found
+    assert await waiting.show(act(), uuid.UUID(found.id)) == found
     with pytest.raises(NotFound):
-        await waiting.show(2, uuid.UUID(found.id))
+        await waiting.show(act(2), uuid.UUID(found.id))
 
 
-async def test_without_an_engine_nobody_waits(hub: Hub) -> None:
-    found = await Jobs(hub.store, lambda: None).run(1, "retry_lane", {}, actor="test")
+async def test_without_an_engine_nobody_waits(hub: Hub, act: Callable[..., Act]) -> None:
+    found = await Jobs(hub.store, lambda: None).run(act(), "retry_lane", {}, "lane/lab/out")
     assert found.state == "waiting"
 
 

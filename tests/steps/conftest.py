@@ -39,7 +39,12 @@ def make() -> Callable[..., Step[Any]]:
     """Make a step of its values; `files` is what stands in the operator's folder."""
 
     def call(
-        step: type[Step[Any]], values: Any, *, files: Mapping[str, str] | None = None, zone: str = "Europe/Berlin"
+        step: type[Step[Any]],
+        values: Any,
+        *,
+        files: Mapping[str, str] | None = None,
+        zone: str = "Europe/Berlin",
+        format: str = "hl7v2",
     ) -> Step[Any]:
         def read(name: str) -> str:
             if name not in (files or {}):
@@ -47,6 +52,6 @@ def make() -> Callable[..., Step[Any]]:
             return dict(files or {})[name]
 
         where = "routes[r].steps[0].verb"
-        return step(config.read(step.Config, values, where), StepContext(zone, where, read))
+        return step(config.read(step.Config, values, where), StepContext(zone, where, read, format=format))
 
     return call

@@ -8,15 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-import sqlalchemy as sa
-from psycopg import sql
 
 from hilum import clock
 from hilum.errors import StoreError
@@ -24,8 +20,6 @@ from hilum.model.delivery import Pending
 from hilum.model.message import Disposition, Message, NewMessage
 from hilum.security.keyring import Keyring
 from hilum.store import Store
-from hilum.store.database import Database
-from hilum.store.migrate import migrate
 
 Open = Callable[..., Awaitable[Store]]
 
@@ -80,39 +74,6 @@ def queued() -> Callable[..., Pending]:
 
 
 @pytest.fixture
-def owner_url(postgres: str) -> str:
-    """The address of an empty PostgreSQL database, as its owner."""
-    return _address(psycopg.conninfo.conninfo_to_dict(postgres))
-
-
-@pytest.fixture
-def role_url(owner_url: str, tmp_path: Path) -> Iterator[str]:
-    """The address of a migrated PostgreSQL database, as a role that may only read and write rows."""
-    owner = Database(owner_url, tmp_path)
-    migrate(owner)
-    owner.dispose()
-    name = f"hilum_test_{uuid.uuid4().hex[:16]}"
-    role = sql.Identifier(name)
-    with psycopg.connect(owner_url, autocommit=True) as server:
-        server.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'test'").format(role))
-        server.execute(
-            sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}").format(role)
-        )
-        server.execute(sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {}").format(role))
-    yield _address({**psycopg.conninfo.conninfo_to_dict(owner_url), "user": name, "password": "test"})
-    with psycopg.connect(owner_url, autocommit=True) as server:
-        server.execute(sql.SQL("DROP OWNED BY {}").format(role))
-        server.execute(sql.SQL("DROP ROLE {}").format(role))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest) -> str | None:
-    """The address of a store, on one database after the other; None is SQLite in the folder."""
-    found: str | None = request.getfixturevalue("role_url") if request.param == "postgresql" else None
-    return found
-
-
-@pytest.fixture
 async def open_store(tmp_path: Path, keyring: Keyring, anyio_backend: object) -> AsyncIterator[Open]:
     """Opens stores (SQLite in `tmp_path` unless told otherwise) and closes those that are left open."""
     opened: list[Store] = []
@@ -139,12 +100,3 @@ async def store(url: str | None, open_store: Open) -> Store:
 async def sqlite_store(open_store: Open) -> Store:
     """An open store on SQLite."""
     return await open_store()
-
-
-def _address(parts: dict[str, Any]) -> str:
-    known = {one: parts.pop(one) for one in ("user", "password", "dbname") if one in parts}
-    address = sa.URL.create(
-        "postgresql", known.get("user"), known.get("password"), database=known.get("dbname"),
-        query={name: str(value) for name, value in parts.items() if value is not None},
-    )  # fmt: skip
-    return address.render_as_string(hide_password=False)

@@ -1,24 +1,20 @@
-"""Lists are narrowed, retention removes what is old and not needed any more, and gives its space back."""
+"""Lists are narrowed by what is asked for, and by nothing else."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
-import sqlalchemy as sa
 
 from hilum.model.delivery import DeliveryState, Pending, Settled
 from hilum.model.message import Disposition, NewMessage
-from hilum.store import Store, deliveries, messages, schema
+from hilum.store import Store, deliveries, messages
 from hilum.store.messages import Filter
 
 pytestmark = pytest.mark.anyio
 Arrived = Callable[..., NewMessage]
 Queued = Callable[..., Pending]
-Open = Callable[..., Awaitable[Store]]
 
 
 def settled(one: Pending, state: DeliveryState = DeliveryState.DELIVERED) -> Settled:
@@ -60,6 +56,22 @@ async def test_a_list_is_narrowed(store: Store, arrived: Arrived) -> None:
         stored[0].id,
         stored[2].id,
     ]
+
+
+@pytest.mark.ledger_part("S4-74", "messages of tests are found apart, and each organization's by itself")
+async def test_messages_of_tests_are_found_apart(store: Store, arrived: Arrived) -> None:
+    given = [
+        arrived("a", synthetic=True), arrived("b"), arrived("c", organization=2, synthetic=True),
+        arrived("d", synthetic=True, disposition=Disposition.ERROR),
+    ]  # fmt: skip
+    stored = await asyncio.gather(*map(store.append, given))
+    assert await controls(store, Filter(synthetic=True)) == ["d", "a"]
+    assert await controls(store, Filter(synthetic=False)) == ["b"]
+    assert await controls(store, Filter(synthetic=True, disposition=Disposition.ERROR)) == ["d"]
+    assert await controls(store, Filter(synthetic=True), organization=2) == ["c"]
+    assert await controls(store, Filter(synthetic=False), organization=2) == []
+    rows = await store.read(messages.by_ids, [one.id for one in stored])
+    assert [messages.view(row, store.sealer).synthetic for row in rows] == [True, True, False, True]
 
 
 async def test_a_list_is_narrowed_by_what_became_of_it(store: Store, arrived: Arrived, queued: Queued) -> None:
@@ -104,93 +116,3 @@ async def test_what_was_not_routed_is_found_in_order(store: Store, arrived: Arri
     ]
     found = await store.read(messages.unrouted, 1)
     assert [row.id for row in found] == [one.id for one in stored if one.endpoint == 1 and not one.disposition]
-
-
-async def purge(store: Store, organization: int, cutoff: int, limit: int = 3) -> int:
-    """As the retention job does: page by page."""
-    gone, after = 0, 0
-    for _ in range(1_000):
-        count, go_on = await store.write(messages.purge_bodies, organization, cutoff, after, limit)
-        gone += count
-        if go_on is None:
-            return gone
-        assert go_on > after
-        after = go_on
-    raise AssertionError("it does not end")
-
-
-async def kept(store: Store) -> set[str]:
-    join = schema.message.join(schema.body, schema.body.c.message == schema.message.c.id)
-    query = sa.select(schema.message.c.control_id).select_from(join)
-    return await store.read(lambda connection: set(connection.execute(query).scalars()))
-
-
-@pytest.mark.ledger_part("S0-65", "bodies go when their time is over; what waits stays")
-async def test_old_bodies_go_and_what_waits_stays(store: Store, arrived: Arrived, queued: Queued) -> None:
-    waiting = await store.append(arrived("waiting", received_at=10, deliveries=[queued(2), queued(3, keep=True)]))
-    await store.settle([settled(waiting.deliveries[0])], (), {}, ())
-    await store.append(arrived("unrouted", received_at=20, disposition=Disposition.RECEIVED))
-    await store.append(arrived("other's", received_at=30, organization=2))
-    done = await store.append(arrived("done", received_at=40, deliveries=[queued(2, keep=True), queued(3)]))
-    await store.settle([settled(one) for one in done.deliveries], (), {}, ())
-    dead = await store.append(arrived("dead", received_at=50, deliveries=[queued(2, keep=True)], note="kept"))
-    await store.settle([settled(dead.deliveries[0], DeliveryState.DEAD)], (), {}, ())
-    for n in range(5):
-        await store.append(arrived(f"old {n}", received_at=60, disposition=Disposition.FILTERED))
-    await store.append(arrived("review", received_at=70, disposition=Disposition.REVIEW))
-    for n in range(5):
-        await store.append(arrived(f"young {n}", received_at=100))
-    assert await purge(store, 1, cutoff=100) == 8
-    assert await kept(store) == {"waiting", "unrouted", "other's", *(f"young {n}" for n in range(5))}
-    assert await purge(store, 1, cutoff=100) == 0
-    assert await controls(store, Filter(), limit=50) != [], "the rows stay"
-    bodies = {
-        name: await store.read(deliveries.kept_body, store.sealer, one.id)
-        for name, one in (
-            ("done", done.deliveries[0]),
-            ("dead", dead.deliveries[0]),
-            ("waiting", waiting.deliveries[1]),
-        )
-    }
-    assert bodies == {"done": None, "dead": None, "waiting": b"MSH|made"}, "a body kept with its delivery goes as well"
-    rows = {row.control_id: row for row in await store.read(lambda one: messages.newest(one, 1, Filter(), limit=50))}
-    assert messages.view(rows["dead"], store.sealer).note == "kept"
-    assert messages.view(rows["dead"], store.sealer).body is None
-
-
-async def test_the_file_shrinks(sqlite_store: Store, arrived: Arrived) -> None:
-    store, noise = sqlite_store, random.Random(1)
-    for n in range(40):
-        await asyncio.gather(
-            *(store.append(arrived(f"{n}-{m}", noise.randbytes(20_000), received_at=1)) for m in range(10))
-        )
-    path = store.database.path
-
-    async def size() -> int:
-        for n in range(2):
-            store.writer.checkpoint()
-            await store.append(arrived(f"checkpoint {n} {noise.random()}"))
-        return path.stat().st_size
-
-    before = await size()
-    assert before > 8_000_000
-    assert await purge(store, 1, cutoff=2, limit=100) == 400
-    await store.give_space_back()
-    assert await size() < before / 10
-
-
-async def test_a_file_that_cannot_shrink_is_left_as_it_is(
-    open_store: Open, sqlite_store: Store, arrived: Arrived
-) -> None:
-    """Such as one that another tool has written anew without the setting."""
-    for n in range(50):
-        await sqlite_store.append(arrived(str(n), random.Random(n).randbytes(20_000), received_at=1))
-    await sqlite_store.close()
-    other = sqlite3.connect(sqlite_store.database.path, isolation_level=None)
-    for statement in ("PRAGMA journal_mode=DELETE", "PRAGMA auto_vacuum=NONE", "VACUUM"):
-        other.execute(statement)
-    other.close()
-    store = await open_store()
-    assert await purge(store, 1, cutoff=2, limit=100) == 50
-    await asyncio.wait_for(store.give_space_back(), 30)
-    assert await kept(store) == set()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,25 @@ async def test_many_share_a_commit(store: Store, arrived: Arrived) -> None:
     assert [one.result().control_id for one in stored] == [str(number) for number in range(300)]
     ids = [one.result().id for one in stored]
     assert ids == sorted(ids), "in the order in which they were handed over"
+
+
+async def test_what_the_loop_commits_itself_is_announced_after_what_the_thread_committed(
+    store: Store, arrived: Arrived, queued: Queued
+) -> None:
+    told: list[Pending] = []
+    store.listeners.append(told.extend)
+    busy, go = threading.Event(), threading.Event()
+    waiting = store.write(lambda _: (busy.set(), go.wait(30)))
+    await asyncio.to_thread(busy.wait, 30)
+    before = store.writer.commits
+    first = store.append(arrived("1", deliveries=[queued(2)]))
+    go.set()
+    while store.writer.commits < before + 2:  # the loop is not given up: it cannot be told yet
+        time.sleep(0.001)  # noqa: ASYNC251
+    time.sleep(0.01)  # noqa: ASYNC251 - the thread rests
+    last = store.append(arrived("2", deliveries=[queued(2)]))
+    await asyncio.gather(waiting, first, last)
+    assert [one.id for one in told] == [1, 2]
 
 
 async def test_positions_are_gapless_in_commit_order(store: Store, arrived: Arrived, queued: Queued) -> None:

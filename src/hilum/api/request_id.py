@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-import uuid
 
 import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hilum import clock
 from hilum.api import errors
+from hilum.model.identifier import ulid
 
-_OWN = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_OWN = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 class RequestId:
-    """The outermost middleware, so that an unforeseen error is answered in the envelope as well."""
+    """Around all that may fail, so that an unforeseen error is answered in the envelope as well.
+
+    A client's own X-Request-ID is kept where it has 8 to 64 letters, digits, dashes or underscores.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,8 +28,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Request(scope).headers.get("x-request-id", "")
-        identifier = given if _OWN.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+        identifier = _given(scope) or f"req_{ulid(clock.micros())}"
         scope.setdefault("state", {})["request_id"] = identifier
         started = False
 
@@ -36,11 +39,19 @@ class RequestId:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", identifier.encode())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=identifier):
-            try:
-                await self._app(scope, receive, answer)
-            except Exception:
-                errors.log.exception("request failed", path=scope["path"])
-                if started:
-                    raise
-                await errors.respond(Request(scope), errors.BROKEN, errors.GENERIC)(scope, receive, answer)
+        structlog.contextvars.bind_contextvars(request_id=identifier)  # of this request's task, which ends with it
+        try:
+            await self._app(scope, receive, answer)
+        except Exception:  # the last one that can answer
+            errors.log.exception("request failed", path=scope["path"])
+            if started:
+                raise
+            await errors.respond(Request(scope), errors.BROKEN, errors.GENERIC)(scope, receive, answer)
+
+
+def _given(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            text: str = value.decode("latin-1")
+            return text if _OWN.fullmatch(text) else ""
+    return ""

@@ -1,11 +1,13 @@
-"""Serves an app inside the running loop, on TCP or on a unix socket that only its owner may open."""
+"""Serves an app inside the running loop, on TCP, plain or TLS, or on a unix socket that only its owner may open."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import socket
+import ssl
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +15,52 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from hilum import telemetry
+from hilum.api.joined import Joined
 from hilum.api.services import local_name
 from hilum.errors import ConfigError
 
 GRACE = 30  # seconds that requests in flight get to finish
+BEAT = 20.0
+LONGEST = 16 << 10  # bytes of what a client says on a WebSocket; a longer one is closed with 1009
+FAREWELL = 5.0  # seconds that it has for the closing handshake
+TOO_SLOW = 4_408  # its close code
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (unix(7), SO_PEERCRED)
 log = telemetry.logger("api")
 
 
-class LocalProtocol(H11Protocol):
+class Handshake:
+    """What asks for a WebSocket in a way that is none is a request like any other: its route says what is wrong."""
+
+    scope: Any
+    headers: Any
+
+    def _should_upgrade_to_ws(self) -> bool:
+        given = dict(self.headers)
+        key, version = given.get(b"sec-websocket-key", b""), given.get(b"sec-websocket-version")
+        with contextlib.suppress(ValueError):
+            sound = len(base64.b64decode(key, validate=True)) == 16
+            return sound and version == b"13" and self.scope["method"] == "GET"
+        return False
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing that an operator could do anything about."""
+
+
+class Protocol(Handshake, AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # whichever uvicorn found
+    """HTTP on TCP."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self.transport = Joined(transport, self.loop)
+
+
+class LocalProtocol(Handshake, H11Protocol):
     """On a unix socket the peer's user stands where TCP has its address."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -32,12 +68,59 @@ class LocalProtocol(H11Protocol):
         self.client = (local_name(_peer(transport)), 0)
 
 
-class Server:
-    """`address` is host:port (port 0: any free one) or the path of a unix socket."""
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """WebSocket on TCP. What a peer does not read waits in the transport (64 KiB), then in `send`; not for ever."""
 
-    def __init__(self, app: FastAPI, address: str | Path) -> None:
+    async def send(self, message: Any) -> None:
+        try:
+            async with asyncio.timeout(self.ping_timeout):
+                await self.writable.wait()
+        except TimeoutError:
+            self.conn.send_close(TOO_SLOW, "nothing was read")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self._cut()
+            raise ClientDisconnected from None
+        await super().send(message)
+        if message["type"] == "websocket.close":
+            self._cut()
+        elif message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # it ended, with an answer: nothing that uvicorn need complain of
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._cut()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._cut()
+
+    def _cut(self) -> None:
+        """Once there was time to say goodbye."""
+        self.loop.call_later(FAREWELL, self.transport.abort)
+
+
+class LocalSocketProtocol(SocketProtocol):
+    """WebSocket on a unix socket."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.client = (local_name(_peer(transport)), 0)
+
+
+class Server:
+    """`address` is host:port (port 0: any free one) or the path of a unix socket. `tls`: nothing else is spoken.
+
+    `beat`: seconds between a WebSocket's pings, until each must be answered, and that its peer may read nothing.
+    """
+
+    def __init__(
+        self, app: FastAPI, address: str | Path, tls: ssl.SSLContext | None = None, *, beat: float = BEAT
+    ) -> None:  # fmt: skip
         self._app = app
+        self._beat = beat
         self._address = address
+        self._tls = tls
         self._server: _Quiet | None = None
         self._serving: asyncio.Task[None] | None = None
         self.port = 0  # the TCP port, once started
@@ -49,8 +132,12 @@ class Server:
         self.port = 0 if local else listening.getsockname()[1]
         config = uvicorn.Config(
             self._app,
-            http=LocalProtocol if local else "auto",
-            ws="none",
+            http=LocalProtocol if local else Protocol,
+            ws=LocalSocketProtocol if local else SocketProtocol,
+            ws_max_size=LONGEST,
+            ws_ping_interval=self._beat,
+            ws_ping_timeout=self._beat,
+            ws_per_message_deflate=False,  # what is told is short, and memory for each connection is not
             lifespan="off",
             log_config=None,
             log_level="warning",
@@ -59,6 +146,8 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=GRACE,
         )
+        config.load()
+        config.ssl = self._tls  # a context of our own: uvicorn's takes files alone, once
         self._server = _Quiet(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
         while not self._server.started:

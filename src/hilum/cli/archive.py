@@ -87,6 +87,8 @@ def _show(report: dict[str, Any], title: str) -> None:
         ("written", f"{output.moment(report['created_at'])} UTC by Hilum {report['hilum']}"),
         ("size", f"{report['size'] / 1_000_000:,.1f} MB"),
         ("holds", f"{rows['message']:,} messages, {rows['delivery']:,} deliveries"),
+        ("beside", f"{report['files']:,} archives and exports" if report["files"] else ""),
+        ("missing", ", ".join(report["missing"])),
         ("compared", f"{report['opened']:,} bodies with their hash" if report["opened"] else ""),
     )
     grid = Table.grid(padding=(0, 2))

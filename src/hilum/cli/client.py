@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from hilum.errors import ConfigError, Conflict, HilumError, HubUnreachable, NotFound, StoreLocked
+from hilum.errors import ConfigError, Conflict, HilumError, HubUnreachable, NotFound, Stale, StoreLocked
 from hilum.settings import Settings
 
 SOCKET = "hub.sock"
@@ -31,11 +31,56 @@ class Client:
     async def get(self, path: str, **query: Any) -> Any:
         return (await self._ask("GET", path, params=_given(query))).json()
 
+    async def all(self, path: str, **query: Any) -> list[Any]:
+        """The items of every page of a list."""
+        found, page, pages = list[Any](), 0, 1
+        while page < pages:
+            page += 1
+            told = await self.get(path, page=page, size=100, **query)
+            found, pages = [*found, *told["items"]], told["pages"]
+        return found
+
+    async def filled(self, path: str, *, size: int, **query: Any) -> Any:
+        """A page by cursor, as full as it can be: the hub looks through so much at a time."""
+        found = await self.get(path, size=size, **query)
+        while len(found["items"]) < size and found["next"] is not None:
+            query["before"] = found["next"]
+            more = await self.get(path, size=size - len(found["items"]), **query)
+            found = {**more, "items": [*found["items"], *more["items"]]}
+        return found
+
     async def content(self, path: str) -> bytes:
         return (await self._ask("GET", path)).content
 
+    async def pieces(self, path: str, **query: Any) -> AsyncIterator[bytes]:
+        """What is too big for one piece."""
+        try:
+            async with self._http.stream("GET", PREFIX + path, params=_given(query)) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _error(response)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx.HTTPError as error:
+            raise HubUnreachable(f"the hub stopped answering ({type(error).__name__})") from None
+
     async def post(self, path: str, **body: Any) -> Any:
         return (await self._ask("POST", path, json=body)).json()
+
+    async def post_on(self, path: str, version: int, **body: Any) -> Any:
+        """Do something to what is still at this version. Raises Stale."""
+        return (await self._ask("POST", path, json=body, headers=_based_on(version))).json()
+
+    async def patch(self, path: str, version: int, **body: Any) -> Any:
+        """Change what is still at this version. Raises Stale."""
+        return (await self._ask("PATCH", path, json=body, headers=_based_on(version))).json()
+
+    async def put(self, path: str, version: int, **body: Any) -> Any:
+        """Replace what is still at this version. Raises Stale."""
+        return (await self._ask("PUT", path, json=body, headers=_based_on(version))).json()
+
+    async def delete(self, path: str) -> None:
+        await self._ask("DELETE", path)
 
     async def root(self, path: str) -> httpx.Response:
         """Outside /api/v1: /health/ready, /metrics; whatever the status."""
@@ -51,24 +96,32 @@ class Client:
         return response
 
 
-def ask(data: Path, question: Callable[[Client], Awaitable[T]]) -> T:
-    """Connect, ask, disconnect."""
+def ask(
+    data: Path,
+    question: Callable[[Client], Awaitable[T]],
+    *,
+    organization: str | None = None,
+    reason: str | None = None,
+) -> T:
+    """Connect, ask, disconnect. `organization` None: the hub's first; `reason` goes into the audit trail."""
 
     async def work() -> T:
-        async with connect(data) as client:
+        async with connect(data, organization=organization, reason=reason) as client:
             return await question(client)
 
     return asyncio.run(work())
 
 
 @contextlib.asynccontextmanager
-async def connect(data: Path) -> AsyncIterator[Client]:
+async def connect(data: Path, *, organization: str | None = None, reason: str | None = None) -> AsyncIterator[Client]:
     """A client of the hub in `data`. Raises HubUnreachable saying what to do."""
+    query = _given({"organization": organization})
+    headers = {} if reason is None else {b"x-reason": reason.encode()}
     if await answers(data):
-        async with _http(httpx.AsyncHTTPTransport(uds=str(data / SOCKET))) as http:
+        async with _http(httpx.AsyncHTTPTransport(uds=str(data / SOCKET)), query, headers) as http:
             yield Client(http, running=True)
         return
-    async with _opened(data) as transport, _http(transport) as http:
+    async with _opened(data) as transport, _http(transport, query, headers) as http:
         yield Client(http, running=False)
 
 
@@ -93,8 +146,11 @@ async def _opened(data: Path) -> AsyncIterator[httpx.ASGITransport]:
         await hub.close()
 
 
-def _http(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=transport, base_url="http://hub", timeout=httpx.Timeout(600, connect=5))
+def _http(transport: httpx.AsyncBaseTransport, query: dict[str, Any], headers: dict[bytes, bytes]) -> httpx.AsyncClient:
+    timeout = httpx.Timeout(600, connect=5)
+    return httpx.AsyncClient(
+        transport=transport, base_url="http://hub", timeout=timeout, params=query, headers=headers
+    )  # fmt: skip
 
 
 async def answers(data: Path) -> bool:
@@ -105,6 +161,10 @@ async def answers(data: Path) -> bool:
         return False
     writer.close()
     return True
+
+
+def _based_on(version: int) -> dict[str, str]:
+    return {"if-match": f'"v{version}"'}
 
 
 def _given(query: dict[str, Any]) -> dict[str, Any]:
@@ -121,5 +181,5 @@ def _error(response: httpx.Response) -> HilumError:
     problems = details.get("problems") if isinstance(details, dict) else None
     if problems:
         return ConfigError("\n".join(map(str, problems)))
-    kinds: dict[int, type[HilumError]] = {404: NotFound, 409: Conflict, 400: ConfigError}
+    kinds: dict[int, type[HilumError]] = {404: NotFound, 409: Conflict, 412: Stale, 400: ConfigError}
     return kinds.get(response.status_code, HilumError)(message)

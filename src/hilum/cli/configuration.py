@@ -11,7 +11,7 @@ from rich.text import Text
 
 from hilum.cli import output
 from hilum.cli.client import Client, ask
-from hilum.cli.options import DATA, Config, Data, Json
+from hilum.cli.options import DATA, Config, Data, Json, Reason
 from hilum.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="The format of the configuration file.")
@@ -88,6 +88,7 @@ def apply(
     discard: Annotated[
         str | None, typer.Option(metavar="REASON", help="End what waits for removed endpoints, for this reason.")
     ] = None,
+    reason: Reason = "",
     as_json: Json = False,
 ) -> None:
     """Make the configuration so, all or nothing.
@@ -100,12 +101,16 @@ def apply(
         hilum apply hub.yaml
 
         hilum apply hub.yaml --discard "partner was shut down"
+
+        hilum apply hub.yaml --reason "change 4711: the laboratory's new address"
     """
     if drain and discard is not None:
         raise typer.BadParameter("say either --drain or --discard REASON")
 
     async def work(client: Client) -> Any:
-        return await client.post("/configuration/apply", **_documents(config), drain=drain, discard=discard)
+        return await client.post(
+            "/configuration/apply", **_documents(config), drain=drain, discard=discard, reason=reason
+        )
 
     found = ask(data, work)
     if as_json:
@@ -117,6 +122,7 @@ def apply(
 def release(
     name: Annotated[str, typer.Argument(help="An integration or a route.")],
     data: Data = DATA,
+    reason: Reason = "",
     as_json: Json = False,
 ) -> None:
     """Hand what a file manages over to the API.
@@ -127,7 +133,7 @@ def release(
 
         hilum release adt-feed
     """
-    found = ask(data, lambda client: client.post("/configuration/release", name=name))
+    found = ask(data, lambda client: client.post("/configuration/release", name=name, reason=reason))
     if as_json:
         output.show_json(found)
     else:

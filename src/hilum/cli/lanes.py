@@ -38,7 +38,7 @@ def lanes(context: typer.Context, data: Data = DATA, as_json: Json = False) -> N
     if context.invoked_subcommand is not None:
         context.default_map = {context.invoked_subcommand: {"data": data}}
         return
-    items = ask(data, lambda client: client.get("/lanes"))["items"]
+    items = ask(data, lambda client: client.all("/lanes"))
     if as_json:
         output.show_json({"items": items})
     else:
@@ -92,7 +92,7 @@ async def _head(client: Client, lane: str) -> int:
     """The delivery that holds the destination up. Raises NotFound where it is not a single one."""
 
     async def look() -> int:
-        items = (await client.get("/lanes"))["items"]
+        items = await client.all("/lanes")
         one: dict[str, Any] = next((one for one in items if one["reference"] == lane), {"stuck": [], "backlog": 0})
         if not one["backlog"]:
             raise NotFound(f"nothing waits at {lane}")

@@ -30,6 +30,7 @@ def list_messages(
     type: options.TypeFilter = None,
     since: options.SinceFilter = None,
     until: options.UntilFilter = None,
+    synthetic: options.SyntheticFilter = None,
     before: Before = None,
     limit: Limit = 20,
     as_json: Json = False,
@@ -44,12 +45,12 @@ def list_messages(
 
         hilum messages list --endpoint adt-feed/in --type ADT^A08 -n 100 --json
     """
-    query = {**filters(endpoint, state, type, since, until), "before": before, "limit": limit}
-    found = ask(data, lambda client: client.get("/messages", **query))
+    query = {**filters(endpoint, state, type, since, until, synthetic), "before": before, "size": limit}
+    found = ask(data, lambda client: client.filled("/messages", **query))
     if as_json:
         output.show_json(found)
         return
-    narrowed = any(value is not None for value in (endpoint, state, type, since, until, before))
+    narrowed = any(value is not None for value in (endpoint, state, type, since, until, synthetic, before))
     _show_list(found, "No message is like that." if narrowed else _NOTHING)
 
 
@@ -77,7 +78,7 @@ def search(
         hilum messages search --key order --value A-100
     """
     name, wanted = search_key(patient, control, key, value, needed=True)
-    found = ask(data, lambda client: client.get("/messages/search", key=name, value=wanted, before=before, limit=limit))
+    found = ask(data, lambda client: client.get("/messages/search", key=name, value=wanted, before=before, size=limit))
     if as_json:
         output.show_json(found)
         return
@@ -116,7 +117,7 @@ def show(
         content = ask(data, body)
         output.raw(content) if raw else _show_body(content)
         return
-    detail = ask(data, lambda client: client.get(f"/messages/{id}"))
+    detail = ask(data, lambda client: client.get(f"/messages/{id}", include="body"))
     if as_json:
         output.show_json(detail)
         return
@@ -124,6 +125,8 @@ def show(
     _show_deliveries(detail.get("deliveries") or [])
     if detail.get("body") is None and not detail.get("body_base64"):
         output.out.print("\nIts body was removed: retention ended.")
+        if detail.get("archive"):
+            output.hint(f"An archive has it: hilum archives restore {detail['archive']}")
     else:
         _show_body(ask(data, body))
 
@@ -133,12 +136,13 @@ _NOTHING = "No message yet. Send one: hilum send FILE --to mllp://127.0.0.1:2575
 
 
 def filters(
-    endpoint: str | None, state: str | None, type: str | None, since: str | None, until: str | None
-) -> dict[str, Any]:
+    endpoint: str | None, state: str | None, type: str | None, since: str | None, until: str | None,
+    synthetic: bool | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """What messages are asked for, as the API takes it."""
     return {
         "endpoint": endpoint, "state": state, "type": type,
-        "since": output.since(since), "until": output.since(until),
+        "since": output.since(since), "until": output.since(until), "synthetic": synthetic,
     }  # fmt: skip
 
 
@@ -168,6 +172,8 @@ def _show_list(found: dict[str, Any], nothing: str) -> None:
     for one in items:
         cells = (output.moment(one["received_at"])[5:], one["id"], output.plain(one["endpoint"]))
         kind, control, state = output.kind(one["type"]), output.plain(one["control_id"]), output.state(one["state"])
+        if one["synthetic"]:
+            state = Text.assemble(state, (" test", "dim"))
         if narrow:
             shown.add_row(cells[0], f"{kind} {control}\n{one['id']}".lstrip(), cells[2], state)
         else:
@@ -184,6 +190,7 @@ def _show_head(detail: dict[str, Any]) -> None:
     rows: list[tuple[str, str | Text]] = [
         ("received", f"{output.moment(detail['received_at'])} UTC from {output.plain(detail['endpoint'])}"),
         ("state", output.state(detail["state"])),
+        ("synthetic", "yes: it says that a test made it (MSH-11)" if detail["synthetic"] else ""),
         ("answered", output.state(detail["ack"]) if detail["ack"] else "nothing"),
         ("routes", ", ".join(output.plain(one) for one in detail.get("routes") or []) or "none"),
         ("note", output.plain(detail.get("note"))),

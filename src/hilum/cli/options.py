@@ -13,6 +13,9 @@ Data = Annotated[Path, typer.Option("--data", "-d", envvar="HILUM_DATA", help="T
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Config = Annotated[Path, typer.Argument(help="A YAML file, or a folder of them.", metavar="FILE")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")]
+Why = Annotated[str | None, typer.Option("--reason", help="Why; needed where policy says so, as in production.")]
+Organization = Annotated[str | None, typer.Option("--organization", help="Its name; without it the hub's first.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many at most.")]
 
 EndpointFilter = Annotated[str | None, typer.Option("--endpoint", help="Received by, such as adt-feed/in.")]
 State = Literal[
@@ -23,6 +26,9 @@ StateFilter = Annotated[
 ]
 TypeFilter = Annotated[str | None, typer.Option("--type", help="Message type, such as ADT^A01.")]
 SinceFilter = Annotated[str | None, typer.Option("--since", help="15m, 2h, 3d ago, or an ISO time (UTC).")]
+SyntheticFilter = Annotated[
+    bool | None, typer.Option("--synthetic/--real", help="Those of tests (MSH-11 is T or D) alone, or none of them.")
+]
 UntilFilter = Annotated[str | None, typer.Option("--until", help="The same, as the end.")]
 Patient = Annotated[str | None, typer.Option("--patient", help="Patient number (PID-3.1).")]
 Control = Annotated[str | None, typer.Option("--control", help="Message control id (MSH-10).")]

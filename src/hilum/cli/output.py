@@ -41,6 +41,7 @@ STYLES = {
     "retrying": "yellow", "holding": "yellow", "half-open": "yellow", "warning": "yellow", "change": "yellow",
     "failed": "red", "error": "red", "dead": "red", "expired": "red", "unhealthy": "red", "blocked": "red",
     "open": "red", "AE": "red", "AR": "red", "remove": "red", "create": "green", "review": "magenta",
+    "active": "green", "invited": "yellow", "locked": "red", "disabled": "dim", "removed": "dim", "revoked": "dim",
     "filtered": "dim", "skipped": "dim", "discarded": "dim", "paused": "dim", "stopped": "dim", "info": "dim",
 }  # fmt: skip
 

@@ -30,6 +30,7 @@ def replay(
     type: options.TypeFilter = None,
     since: options.SinceFilter = None,
     until: options.UntilFilter = None,
+    synthetic: options.SyntheticFilter = None,
     patient: options.Patient = None,
     control: options.Control = None,
     key: options.Key = None,
@@ -51,7 +52,7 @@ def replay(
         hilum replay --state failed --endpoint adt-feed/in --since 2h --reason "registry was down"
     """
     name, wanted = search_key(patient, control, key, value)
-    query = {**filters(endpoint, state, type, since, until), "key": name, "value": wanted}
+    query = {**filters(endpoint, state, type, since, until, synthetic), "key": name, "value": wanted}
     query = {name: given for name, given in query.items() if given is not None}
     if id is not None:
         if query:
@@ -85,7 +86,7 @@ async def _one(client: Client, id: str, reason: str, *, edit: bool) -> Any:
 async def _many(client: Client, query: dict[str, Any], reason: str, limit: int, *, asked: bool) -> Any:
     if not asked:
         path = "/messages/search" if "key" in query else "/messages"
-        found = await client.get(path, **query, limit=min(limit, 100))
+        found = await client.get(path, **query, size=min(limit, 100))
         count = len(found["items"])
         if not count:
             return {"replayed": 0, "ids": [], "purged": 0, "more": False}

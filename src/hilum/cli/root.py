@@ -12,19 +12,29 @@ from typer.core import TyperGroup
 
 from hilum import __version__, telemetry
 from hilum.cli import (
+    api_keys,
+    approvals,
     archive,
+    audit,
+    certificates,
     configuration,
     connectors,
+    credentials,
     demo,
+    keys,
     lanes,
     messages,
     output,
     replay,
+    retention,
     send,
     serve,
     service,
+    signatures,
     status,
+    users,
     validation,
+    webhooks,
 )
 from hilum.errors import HilumError
 
@@ -80,7 +90,18 @@ for command, panel in (
     app.command(rich_help_panel=panel)(command)
 app.add_typer(messages.app, name="messages", rich_help_panel=LOOK)
 app.add_typer(lanes.app, name="lanes", rich_help_panel=LOOK)
+app.add_typer(audit.app, name="audit", rich_help_panel=LOOK)
+app.add_typer(signatures.app, name="signatures", rich_help_panel=LOOK)
+app.add_typer(approvals.app, name="approvals", rich_help_panel=LOOK)
+app.add_typer(retention.app, name="retention", rich_help_panel=LOOK)
+app.add_typer(retention.archives, name="archives", rich_help_panel=LOOK)
 app.add_typer(configuration.app, name="config", rich_help_panel=CHANGE)
+app.add_typer(users.app, name="users", rich_help_panel=CHANGE)
+app.add_typer(api_keys.app, name="api-keys", rich_help_panel=CHANGE)
+app.add_typer(credentials.app, name="credentials", rich_help_panel=CHANGE)
+app.add_typer(certificates.app, name="certificates", rich_help_panel=CHANGE)
+app.add_typer(keys.app, name="keys", rich_help_panel=CHANGE)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=CHANGE)
 app.add_typer(service.app, name="service", rich_help_panel=RUN)
 
 

@@ -90,9 +90,11 @@ async def _send(config: object, messages: Iterator[bytes], wanted: int, rate: fl
     from hilum.outbound.dialer import Dialer
     from hilum.sdk.contracts import Outbound
     from hilum.sdk.outcome import Transient
+    from hilum.security.egress import Policy, named
 
     assert isinstance(config, Config)  # noqa: S101 - `send` made it
-    destination, tally, started = MllpDestination(config, Dialer([])), Tally(), clock.monotonic()
+    dialer = Dialer([], Policy(named(config.url)))  # whoever sits at this machine names the place
+    destination, tally, started = MllpDestination(config, dialer), Tally(), clock.monotonic()
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=output.err, transient=True, disable=not output.err.is_terminal) as progress:
         task = progress.add_task("", total=wanted)

@@ -17,6 +17,7 @@ from rich.text import Text
 from hilum import telemetry
 from hilum.cli import output
 from hilum.cli.options import DATA, Data
+from hilum.cli.users import show_first_link_of
 from hilum.errors import HilumError
 
 if TYPE_CHECKING:
@@ -34,7 +35,18 @@ def serve(
     data: Data = DATA,
     http: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where health and metrics are served. [default: 127.0.0.1:8080]"),
+        typer.Option(
+            metavar="HOST:PORT", help="Where the API, health and metrics are served. [default: 127.0.0.1:8080]"
+        ),
+    ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--http-certificate", metavar="FILE", help="PEM, with its chain: HTTP over TLS 1.2 or newer alone."
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--http-key", metavar="FILE", help="The certificate's private key, PEM.")
     ] = None,
     database: Annotated[
         str | None,
@@ -43,13 +55,23 @@ def serve(
     file_root: Annotated[
         list[Path] | None, typer.Option(help="A folder that file endpoints may use; repeat for more.")
     ] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where the audit trail's checkpoints lie, best on another disk. [default: in DATA]"
+        ),
+    ] = None,
+    docs: Annotated[
+        bool | None, typer.Option("--docs/--no-docs", help="Serve the API's description at /api/v1/docs. [default: no]")
+    ] = None,
     log_file: Annotated[Path | None, typer.Option(help="Log here as well; it rotates at 50 MB, ten are kept.")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the hub.
 
     Logs are JSON lines on stdout (on a terminal: readable lines). SIGTERM and Ctrl-C drain it: what was taken is
-    answered, what is being sent ends. SIGHUP reads the configuration again; if it is invalid, nothing changes.
+    answered, what is being sent ends. SIGHUP reads the configuration and the certificate again; if the configuration is
+    invalid, nothing of it changes.
 
     Examples:
 
@@ -63,7 +85,10 @@ def serve(
     if log_level not in ("debug", "info", "warning", "error"):
         raise typer.BadParameter("must be debug, info, warning or error", param_hint="--log-level")
     telemetry.configure(level=log_level, file=str(log_file) if log_file else None, pretty=output.out.is_terminal)
-    settings = Settings.read(data=data, database=database, http=http, config=config, file_roots=file_root)
+    settings = Settings.read(
+        data=data, database=database, http=http, config=config, file_roots=file_root, docs=docs,
+        checkpoints=checkpoints, certificate=certificate, key=key,
+    )  # fmt: skip
     run(_serve(Hub(settings)))
 
 
@@ -100,7 +125,7 @@ async def _serve(hub: Hub) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, reload)
-    await run_until(stop, hub)
+    await run_until(stop, hub, show_first_link_of)
     log.info("stopped")
 
 

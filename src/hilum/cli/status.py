@@ -34,12 +34,12 @@ def status(data: Data = DATA, as_json: Json = False) -> None:
 
 
 async def _collect(client: Client) -> dict[str, Any]:
-    sources = (await client.get("/sources"))["items"]
-    lanes = (await client.get("/lanes"))["items"]
+    sources = await client.all("/sources")
+    lanes = await client.all("/lanes")
     ready = (await client.root("/health/ready")).json()
     troubled = [one["reference"] for one in sources if not one["running"]]
     troubled += [one["reference"] for one in lanes if one["state"] in ("blocked", "holding")]
-    well = client.running and ready.get("status") == "ready" and not troubled
+    well = client.running and ready.get("status") == "ready" and not troubled and not ready.get("evidence")
     return {"running": client.running, "well": well, "ready": ready, "sources": sources, "lanes": lanes}
 
 
@@ -56,4 +56,6 @@ def _show(found: dict[str, Any]) -> None:
                           str(one["received"]), str(one["errors"]), output.plain(why))  # fmt: skip
         output.out.print(shown)
         output.out.print()
+    if found["ready"].get("evidence"):
+        output.out.print(Text(f"Evidence: {output.plain(found['ready']['evidence'])}\n", "red"), soft_wrap=True)
     show_lanes(found["lanes"])

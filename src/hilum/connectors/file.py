@@ -29,6 +29,7 @@ from hilum.formats import hl7v2
 from hilum.model.message import Disposition
 from hilum.sdk import config, contracts
 from hilum.sdk.contracts import Connector, Dialer, Inbox, Outbound, ProbeResult
+from hilum.sdk.faults import Fault, Timings
 from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
 
 HEAD = 65_536  # bytes of an oversized file that are stored; the file itself goes to the error folder
@@ -341,30 +342,37 @@ class Probe(contracts.Probe[Config]):
 
     async def probe(self) -> ProbeResult:
         start = clock.monotonic()
+        fault: Fault | None = None
         try:
-            found = await asyncio.wait_for(asyncio.to_thread(self._look), self.config.timeout / 1000)
+            detail = await asyncio.wait_for(asyncio.to_thread(self._look), self.config.timeout / 1000)
         except TimeoutError:
-            found = "the file system does not answer", "Look at the mount and the server behind it."
+            detail, fault = "the file system does not answer", Fault.TIMEOUT
         except Refused as error:
-            found = str(error), "Name the folder among the roots that the hub allows."
+            detail, fault = str(error), Fault.BLOCKED_BY_POLICY
         except OSError as error:
-            found = (
-                error.strerror or type(error).__name__,
-                "Create the folder, and let the hub's user read and write it.",
-            )
-        detail, advice = found
-        return ProbeResult(not advice, (clock.monotonic() - start) * 1000, detail, advice)
+            detail = error.strerror or type(error).__name__
+            fault = _FAULTS.get(error.errno or 0, Fault.PROTOCOL)
+        took = (clock.monotonic() - start) * 1000
+        return ProbeResult(not fault, took, detail, _ADVICE[fault] if fault else "", fault, timings=Timings(took))
 
-    def _look(self) -> tuple[str, str]:
+    def _look(self) -> str:
         folder = self.dialer.directory(self.config.path)
         with os.scandir(folder) as entries:
             next(entries, None)
         if not os.access(folder, os.W_OK):
-            return (
-                "the folder cannot be written",
-                "Let the hub's user write there: files are moved or created.",
-            )
-        return "the folder can be listed and written", ""
+            raise PermissionError(errno.EACCES, "the folder cannot be written")
+        return "the folder can be listed and written"
+
+
+_FAULTS = {errno.ENOENT: Fault.NOT_FOUND, errno.ENOTDIR: Fault.NOT_FOUND, errno.EACCES: Fault.FORBIDDEN,
+           errno.EPERM: Fault.FORBIDDEN, errno.EROFS: Fault.FORBIDDEN}  # fmt: skip
+_ADVICE = {
+    Fault.TIMEOUT: "Look at the mount and the server behind it.",
+    Fault.BLOCKED_BY_POLICY: "Name the folder among the roots that the hub allows.",
+    Fault.NOT_FOUND: "Create the folder, and let the hub's user read and write it.",
+    Fault.FORBIDDEN: "Let the hub's user read and write there: files are moved or created.",
+    Fault.PROTOCOL: "Look at the disk, the mount and the server behind it.",
+}
 
 
 def _move(path: Path, folder: Path) -> None:

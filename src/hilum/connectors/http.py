@@ -1,8 +1,9 @@
-"""HTTP: messages posted to a partner, and a listener that takes what partners post.
+"""HTTP: requests that a partner answers, messages posted to it, and a listener that takes what partners post.
 
-Out: one POST a delivery with the delivery's id as Idempotency-Key; redirects are not followed, cookies not
-kept. In: a listener that answers after the commit, with id and disposition or, for HL7 v2 over HTTP, with
-the acknowledgment itself (`answer: ack`): 200 for AA, 500 for AE, 400 for AR.
+Out: each delivery, and each execution, is one request, signed as `authentication` says; redirects are not followed,
+cookies not kept. A delivery's id is its Idempotency-Key: that is why a lane may send a POST again. In: a listener that
+answers after the commit, with id and disposition or, for HL7 v2 over HTTP, with the acknowledgment itself
+(`answer: ack`): 200 for AA, 500 for AE, 400 for AR.
 """
 
 from __future__ import annotations
@@ -11,47 +12,47 @@ import asyncio
 import contextlib
 import email.utils
 import hmac
+import http
 import http.cookiejar
 import ipaddress
 import json
-import os
 import re
-import socket
 import ssl
 import urllib.parse
-from collections.abc import AsyncIterator
 from typing import Literal
 
 import httpx
 from pydantic import Field, field_validator, model_validator
 
-from hilum import clock
+from hilum import clock, telemetry
 from hilum.errors import ConfigError, FormatError, Refused, StoreError
 from hilum.formats import hl7v2
 from hilum.model.message import Ack
-from hilum.sdk import config, contracts
-from hilum.sdk.contracts import Connector, Dialer, Inbox, Outbound, ProbeResult, Receipt
+from hilum.sdk import config, contracts, headers
+from hilum.sdk.authentication import Authentication, Certificate
+from hilum.sdk.contracts import Call, Connector, Dialer, Inbox, Outbound, ProbeResult, Receipt, Reply
+from hilum.sdk.faults import ADVICE, Failed, Fault, fault_of, fault_of_status, reason_of
 from hilum.sdk.http import Answer, Limits, Listener, Refusal, Request
+from hilum.sdk.http_request import CONTENT_TYPES, Method, Parameters, Probing
 from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
+from hilum.sdk.stopwatch import Stopwatch
 from hilum.sdk.tls import Tls
 
-PART = 65_536  # bytes of a partner's answer that are kept
+PART = 65_536  # bytes of a partner's answer to a delivery that are kept
+LARGEST = 10 << 20  # bytes of its answer to an execution that are kept
 
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-_VALUE = re.compile(r"(?! )[\x20-\x7e]{0,4000}(?<! )")
-_OURS = frozenset({
-    "connection", "content-length", "content-type", "expect", "host", "idempotency-key", "keep-alive",
-    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-})  # fmt: skip
 _STATUS = {Ack.AA: 200, Ack.CA: 200, Ack.AE: 500, Ack.CE: 500, Ack.AR: 400, Ack.CR: 400}
-_HL7 = "application/hl7-v2"
+_HL7 = CONTENT_TYPES["hl7v2"]
+_SIGN_IN = re.compile(r"(?i)\b(log-?[io]n|sign-?[io]n|sso|oauth2?|authorize|saml2?)\b")
+_UNREACHED = (Refused, ConfigError, Failed, OSError, httpx.HTTPError)
 
 
 class Config(config.Config):
-    """Where to post, or what to listen on."""
+    """Where to send to, or what to listen on."""
 
     url: str = Field(
-        ..., description="Where to post to, or the address and path to listen on: http(s)://host:port/path."
+        ...,
+        description="http(s)://host:port/path to send to or to listen on. Out: the path may hold variables, as {id}.",
     )
     timeout: int = Field(
         30_000,
@@ -59,12 +60,18 @@ class Config(config.Config):
         le=300_000,
         description="Milliseconds for a whole request: connecting, sending, the answer.",
     )
-    format: Literal["hl7v2", "bytes"] = Field("hl7v2", description="What the bodies are.")
-    tls: Tls | None = Field(None, description="Certificates for https; none: the system's authorities are trusted.")
-    headers: dict[str, str] = Field({}, max_length=50, repr=False, description="Out: headers to send, credentials too.")
-    content_type: str | None = Field(
-        None, pattern=r"^[\x20-\x7e]{1,200}$", description=f"Out: Content-Type; by default {_HL7} or octets."
+    format: Literal["hl7v2", "json", "bytes"] = Field(
+        "hl7v2", description="What the bodies are. What is executed through the API is json unless this says otherwise."
     )
+    tls: Tls | None = Field(None, description="Certificates for https; none: the system's authorities are trusted.")
+    method: Method = Field("POST", description="Out: GET, POST, PUT, PATCH or DELETE.")
+    authentication: Authentication | None = Field(None, description="Out: how we show who we are.")
+    headers: dict[str, str] = Field({}, max_length=50, repr=False, description="Out: headers to send, credentials too.")
+    parameters: Parameters = Field(Parameters(), description="Out: templates of the query, and of the path's {name}s.")
+    content_type: str | None = Field(
+        None, pattern=r"^[\x20-\x7e]{1,200}$", description="Out: Content-Type; by default the format's, or FHIR's."
+    )
+    probe: Probing = Field(Probing(), description="Out: how to find out whether the partner works.")
     answer: Literal["json", "ack"] = Field(
         "json", description="In: answer with id and disposition, or with an HL7 ACK."
     )
@@ -85,19 +92,15 @@ class Config(config.Config):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
             raise ValueError("must be written http(s)://host:port/path")
         if parts.username is not None or parts.password is not None:
-            raise ValueError("must hold no credentials: use headers, and a reference to a secret")
+            raise ValueError("must hold no credentials: use authentication, and a reference to a secret")
         _ = parts.port  # raises ValueError beyond 65535
         return url
 
     @field_validator("headers")
     @classmethod
-    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-                raise ValueError(f"{name!r} and its value are no header")
-            if name.lower() in _OURS:
-                raise ValueError(f"{name} is set by the hub")
-        return headers
+    def _can_be_sent(cls, found: dict[str, str]) -> dict[str, str]:
+        headers.check(found)
+        return found
 
     @field_validator("allow")
     @classmethod
@@ -107,9 +110,12 @@ class Config(config.Config):
         return networks
 
     @model_validator(mode="after")
-    def _tls_belongs_to_https(self) -> Config:
+    def _fit_together(self) -> Config:
         if self.tls and not self.secure:
             raise ValueError("tls needs an https URL")
+        if isinstance(self.authentication, Certificate) and not self.secure:
+            raise ValueError("a client certificate needs an https URL")
+        self.parameters.check(self.url)
         return self
 
     @property
@@ -193,94 +199,229 @@ class Source(contracts.Source[Config]):
         return Answer(status, json.dumps(said).encode())
 
 
-class _Body(httpx.AsyncByteStream):
-    """The body, which knows whether any of it was asked for: only then can the partner have taken it."""
+class _Client:
+    """Sends what an endpoint sends. Connections, and what shows who we are, are kept between requests."""
 
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self.sent = False
+    def __init__(self, config: Config, dialer: Dialer) -> None:
+        self._config = config
+        self._dialer = dialer
+        self._open: httpx.AsyncClient | None = None
+        headers.protect(config.headers)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self.sent = True
-        yield self.body
+    def stream(
+        self, watch: Stopwatch, method: str, url: str, said: httpx.Headers, body: bytes, limit: float
+    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+        """`limit`: seconds. Raises ConfigError where certificates or authentication cannot work."""
+        name = self._config.tls.server_name if self._config.tls else None
+        extensions = {"trace": watch.trace, **({"sni_hostname": name} if name else {})}
+        content = body if body or method in ("POST", "PUT", "PATCH") else None
+        return self._opened().stream(method, url, content=content, headers=said, extensions=extensions, timeout=limit)
 
-
-class Destination(contracts.Destination[Config]):
-    """Posts. Connections are kept between deliveries."""
-
-    _client: httpx.AsyncClient | None = None
-
-    async def send(self, outbound: Outbound) -> Outcome:
-        body = _Body(outbound.body)
-        try:
-            async with asyncio.timeout(self.config.timeout / 1000):
-                return await self._post(outbound, body)
-        except (Refused, ConfigError) as error:
-            return Transient(str(error))
-        except (TimeoutError, httpx.TimeoutException):
-            return Ambiguous("no answer in time") if body.sent else Transient("no connection in time")
-        except (OSError, ssl.SSLError, httpx.HTTPError) as error:
-            return Ambiguous(f"no answer: {_reason(error)}") if body.sent else Transient(_reason(error))
+    def headers(self, form: str, method: str, body: bytes) -> httpx.Headers:
+        """The endpoint's own, and defaults for what nobody set. `form`: what the body is."""
+        own = self._config
+        said = httpx.Headers({"User-Agent": "hilum", "Accept-Encoding": "identity"})
+        kind = own.content_type or CONTENT_TYPES[form]
+        if form == "json":
+            said["Accept"] = kind if kind.endswith("+json") else CONTENT_TYPES[form]
+        if body and method != "GET":
+            said["Content-Type"] = kind
+        said.update(own.headers)
+        return said
 
     async def close(self) -> None:
-        client, self._client = self._client, None
+        client, self._open = self._open, None
         if client:
             await client.aclose()
 
-    def _open(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                transport=self.dialer.transport(tls=self.config.sender()),
-                timeout=self.config.timeout / 1000,
+    def _opened(self) -> httpx.AsyncClient:
+        if self._open is None:
+            own = self._config
+            self._open = httpx.AsyncClient(
+                transport=self._dialer.transport(tls=own.sender(), authentication=own.authentication),
                 follow_redirects=False,
                 trust_env=False,
                 cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
             )
-        return self._client
+        return self._open
 
-    async def _post(self, outbound: Outbound, body: _Body) -> Outcome:
-        default = _HL7 if self.config.format == "hl7v2" else "application/octet-stream"
-        headers = {
-            "User-Agent": "hilum",
-            "Accept-Encoding": "identity",
-            **self.config.headers,
-            "Content-Type": self.config.content_type or default,
-            "Content-Length": str(len(outbound.body)),
-            "Idempotency-Key": outbound.id,
-        }
-        name = self.config.tls.server_name if self.config.tls else None
-        extensions = {"sni_hostname": name} if name else {}
-        async with self._open().stream(
-            "POST", self.config.url, content=body, headers=headers, extensions=extensions
-        ) as response:
-            content = bytearray()
+
+class Destination(contracts.Destination[Config]):
+    """Sends each delivery as one request."""
+
+    def __init__(self, config: Config, dialer: Dialer) -> None:
+        super().__init__(config, dialer)
+        self._client = _Client(config, dialer)
+
+    async def send(self, outbound: Outbound) -> Outcome:
+        watch = Stopwatch()
+        try:
+            async with asyncio.timeout(self.config.timeout / 1000):
+                return await self._send(outbound, watch)
+        except (Refused, ConfigError, Failed) as error:
+            return Transient(str(error))
+        except (TimeoutError, httpx.TimeoutException):
+            return Ambiguous("no answer in time") if watch.sent else Transient("no connection in time")
+        except (OSError, httpx.HTTPError) as error:
+            return Ambiguous(f"no answer: {reason_of(error)}") if watch.sent else Transient(reason_of(error))
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _send(self, outbound: Outbound, watch: Stopwatch) -> Outcome:
+        method, body = self.config.method, outbound.body
+        url = self.config.parameters.address(self.config.url, {})
+        said = self._client.headers(self.config.format, method, body)
+        if method != "GET":
+            said["Idempotency-Key"] = outbound.id
+        limit = self.config.timeout / 1000
+        async with self._client.stream(watch, method, url, said, body, limit) as response:
+            content = b""
             with contextlib.suppress(httpx.HTTPError):  # the status alone decides
-                async for part in response.aiter_raw():
-                    content += part
-                    if len(content) >= PART:
-                        break
-            return _judge(response.status_code, response.headers, bytes(content[:PART]))
+                content, _ = await _read(response, PART)
+            return _judge(response.status_code, response.headers, content)
+
+
+class Exchange(contracts.Exchange[Config]):
+    """Makes one request and gives its answer, whatever that is. Never repeats it."""
+
+    def __init__(self, config: Config, dialer: Dialer) -> None:
+        super().__init__(config, dialer)
+        self._client = _Client(config, dialer)
+
+    async def exchange(self, call: Call) -> Reply:
+        watch = Stopwatch()
+        limit = (call.timeout or self.config.timeout) / 1000
+        try:
+            async with asyncio.timeout(limit):
+                with watch.running():
+                    return await self._exchange(call, watch, limit)
+        except TimeoutError:
+            reason = "no answer in time" if watch.sent else "no connection in time"
+            raise Failed(reason, Fault.TIMEOUT, watch.timings(), sent=watch.sent) from None
+        except _UNREACHED as error:
+            reason = telemetry.mask(reason_of(error))
+            raise Failed(reason, fault_of(error), watch.timings(), sent=watch.sent) from None
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _exchange(self, call: Call, watch: Stopwatch, limit: float) -> Reply:
+        method = self.config.method
+        url = self.config.parameters.address(self.config.url, call.parameters)
+        said = self._headers(call)
+        async with self._client.stream(watch, method, url, said, call.body, limit) as response:
+            content, truncated = await _read(response, LARGEST)
+            reason, shown = _phrase(response), _shown(response.headers)
+            return Reply(response.status_code, reason, shown, content, watch.timings(), truncated)
+
+    def _headers(self, call: Call) -> httpx.Headers:
+        """Raises ConfigError where the caller's do not fit the endpoint's."""
+        form = self.config.format if "format" in self.config.model_fields_set else "json"
+        said = self._client.headers(form, self.config.method, call.body)
+        try:
+            headers.check(call.headers)
+        except ValueError as error:
+            raise ConfigError(str(error), where="headers") from None
+        own = {name.lower() for name in self.config.headers}
+        for name, value in call.headers.items():
+            if name.lower() in own:
+                raise ConfigError(f"{name} is set by the endpoint", where="headers")
+            said[name] = value
+        if call.idempotency_key:
+            if not headers.is_value(call.idempotency_key):
+                raise ConfigError("this is no header's value", where="idempotency_key")
+            said["Idempotency-Key"] = call.idempotency_key
+        return said
 
 
 class Probe(contracts.Probe[Config]):
-    """Connects, with TLS where the URL says so, and hangs up. No request is made."""
+    """Asks whether the partner works, by a method that changes nothing there."""
 
     async def probe(self) -> ProbeResult:
-        start = clock.monotonic()
-        advice = ""
+        watch = Stopwatch()
+        client = _Client(self.config, self.dialer)
         try:
-            transport, _ = await self.dialer.connect(
-                asyncio.Protocol,
-                *self.config.address,
-                tls=self.config.sender(),
-                timeout=self.config.timeout / 1000,
-                server_name=self.config.tls.server_name if self.config.tls else None,
-            )
-            transport.abort()
-            detail = "connected with TLS" if self.config.secure else "connected"
-        except (OSError, Refused, ConfigError) as error:
-            detail, advice = _reason(error), _advice(error)
-        return ProbeResult(not advice, (clock.monotonic() - start) * 1000, detail, advice)
+            async with asyncio.timeout(self.config.timeout / 1000):
+                url = self.config.probe.address(self.config.url, self.config.parameters)
+                for method in self._methods():
+                    watch = Stopwatch()
+                    with watch.running():
+                        result = await self._ask(client, watch, method, url)
+                    if result.status not in (405, 501):
+                        break
+                return result
+        except TimeoutError:
+            return _unreached("no answer in time" if watch.sent else "no connection in time", Fault.TIMEOUT, watch)
+        except _UNREACHED as error:
+            return _unreached(telemetry.mask(reason_of(error)), fault_of(error), watch)
+        finally:
+            await client.close()
+
+    def _methods(self) -> tuple[str, ...]:
+        """In order, as long as the partner does not know one."""
+        wanted = self.config.probe
+        if wanted.allow_unsafe:
+            return (self.config.method,)
+        return (wanted.method,) if wanted.method else ("HEAD", "GET", "OPTIONS")
+
+    async def _ask(self, client: _Client, watch: Stopwatch, method: str, url: str) -> ProbeResult:
+        said = client.headers(self.config.format, "GET", b"")
+        async with client.stream(watch, method, url, said, b"", self.config.timeout / 1000) as response:
+            content, _ = await _read(response, PART)
+            return self._verdict(response, content, watch)
+
+    def _verdict(self, response: httpx.Response, content: bytes, watch: Stopwatch) -> ProbeResult:
+        status, wanted, advice = response.status_code, self.config.probe, ""
+        detail, fault = f"HTTP {status}: {_phrase(response)}", fault_of_status(status)
+        if wanted.expect_status:
+            fault = None if status in wanted.expect_status else fault or Fault.PROTOCOL
+        elif status == 405 and self.config.method in _allowed(response):
+            detail, fault = f"{detail}; it takes {self.config.method}", None
+        if fault is None and wanted.expect_text and wanted.expect_text.encode() not in content:
+            detail, fault = f"{detail}; the answer does not contain what is expected", Fault.PROTOCOL
+        if 300 <= status < 400 and _SIGN_IN.search(response.headers.get("location", "")):
+            detail, advice = f"{detail}; it leads to a sign-in page", ADVICE[Fault.AUTH]
+        if fault is not None:
+            wait = _seconds(response.headers.get("retry-after", ""))
+            advice = ADVICE[fault] + (f" It asks to wait {wait:.0f} seconds." if wait is not None else "")
+        timings = watch.timings()
+        return ProbeResult(fault is None, timings.total, detail, advice, fault, status, timings)
+
+
+def _unreached(detail: str, fault: Fault, watch: Stopwatch) -> ProbeResult:
+    timings = watch.timings()
+    return ProbeResult(False, timings.total, detail, ADVICE[fault], fault, None, timings)
+
+
+async def _read(response: httpx.Response, most: int) -> tuple[bytes, bool]:
+    """The body's beginning, and whether there was more."""
+    content = bytearray()
+    async for part in response.aiter_raw():
+        content += part
+        if len(content) > most:
+            return bytes(content[:most]), True
+    return bytes(content), False
+
+
+def _phrase(response: httpx.Response) -> str:
+    """The reason as the partner worded it, or as the standard does; HTTP/2 has none."""
+    said = response.reason_phrase
+    if said and said.isprintable() and len(said) <= 100:
+        return telemetry.mask(said)
+    try:
+        return http.HTTPStatus(response.status_code).phrase
+    except ValueError:
+        return "unknown"
+
+
+def _shown(said: httpx.Headers) -> dict[str, str]:
+    """Without cookies and other secrets."""
+    return {name: value for name, value in said.items() if not headers.is_secret(name)}
+
+
+def _allowed(response: httpx.Response) -> set[str]:
+    return {one.strip().upper() for one in response.headers.get("allow", "").split(",")}
 
 
 def _judge(status: int, headers: httpx.Headers, content: bytes) -> Outcome:
@@ -335,30 +476,4 @@ def _ack(body: bytes, receipt: Receipt) -> bytes | None:
     )
 
 
-def _reason(error: BaseException) -> str:
-    """What went wrong at the partner's end, in a few words: the cause at the bottom of httpx's chain."""
-    if isinstance(error, httpx.HTTPError):
-        while deeper := error.__cause__ or error.__context__:
-            error = deeper
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate: {error.verify_message}"
-    if isinstance(error, OSError) and error.errno and error.errno > 0 and not isinstance(error, ssl.SSLError):
-        return os.strerror(error.errno)
-    return (str(error) or type(error).__name__)[:200]
-
-
-def _advice(error: BaseException) -> str:
-    if isinstance(error, Refused):
-        return "Allow this address for outgoing connections."
-    if isinstance(error, ConfigError):
-        return "Correct the endpoint's tls."
-    if isinstance(error, ssl.SSLError):
-        return "Compare the partner's certificate, its name and its authority with the endpoint's tls."
-    if isinstance(error, TimeoutError):
-        return "Look for a firewall on the way, and whether the partner runs."
-    if isinstance(error, socket.gaierror):
-        return "The host's name is unknown: look for a misspelling, and at the name server."
-    return "See whether the partner runs and listens on this port."
-
-
-connector = Connector(("http", "https"), Config, Source, Destination, Probe, format="hl7v2", plain=("http",))
+connector = Connector(("http", "https"), Config, Source, Destination, Probe, Exchange, format="hl7v2", plain=("http",))

@@ -17,15 +17,17 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from hilum import clock, telemetry
-from hilum.errors import FormatError, Refused
+from hilum.errors import ConfigError, FormatError, Refused
 from hilum.formats import hl7v2, mllp
 from hilum.sdk.acknowledge import Acknowledgement, acknowledge
 from hilum.sdk.config import Config as SdkConfig
 from hilum.sdk.contracts import Connector, Destination, Dialer, Inbox, Outbound, Probe, ProbeResult, Receipt, Source
+from hilum.sdk.faults import ADVICE, Timings, fault_of, reason_of
 from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
 from hilum.sdk.tls import Tls
 
 log = telemetry.logger("mllp")
+_CODE, _CONTROL = hl7v2.Path.parse("MSA-1"), hl7v2.Path.parse("MSA-2")
 _UNANSWERED = 256  # frames of one connection that wait for their answer before it is read on
 _CONNECT = 10.0
 _FINISH = 8.0  # seconds that answers may take when the listener stops
@@ -348,6 +350,8 @@ class Sending(asyncio.Protocol):
         self._control = self._wish = b""  # MSH-10 and MSH-16 of the message that waits for its answer
         self._delivery = 0
         self._answer: asyncio.Future[Outcome] | None = None
+        self._due = 0.0  # when the answer is late
+        self._timer: asyncio.TimerHandle | None = None
         self.closed: asyncio.Future[None] = self._loop.create_future()
 
     @property
@@ -362,6 +366,8 @@ class Sending(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
         self._owner.forget(self)
         self._give(Ambiguous("the connection ended before the ACK"))
         if not self.closed.done():
@@ -378,12 +384,13 @@ class Sending(asyncio.Protocol):
         self._control, self._wish = _identify(outbound.body)
         self._delivery = outbound.delivery
         self._answer = self._loop.create_future()
-        timer = self._loop.call_later(timeout, self._expire, timeout)
+        self._due = clock.monotonic() + timeout
+        if self._timer is None:  # it goes on from message to message: most are answered long before
+            self._timer = self._loop.call_later(timeout, self._expire, timeout)
         self._transport.write(mllp.frame(outbound.body))
         try:
             return await self._answer
         finally:
-            timer.cancel()
             if self._answer.cancelled():  # nobody waits for its answer: it must not meet the next message
                 self.close()
             self._answer = None
@@ -393,6 +400,12 @@ class Sending(asyncio.Protocol):
             self._transport.close()
 
     def _expire(self, timeout: float) -> None:
+        self._timer = None
+        if self._answer is None or self._answer.done():
+            return
+        if (left := self._due - clock.monotonic()) > 0:
+            self._timer = self._loop.call_later(left, self._expire, timeout)
+            return
         self._give(Ambiguous(f"no ACK within {timeout:g} s"))
         if self._transport is not None:
             self._transport.abort()  # a late ACK must not meet the next message
@@ -407,28 +420,31 @@ class Sending(asyncio.Protocol):
         except FormatError:
             log.warning("an answer cannot be read and was dropped", bytes=len(answer))
             return
-        code = (message.raw("MSA-1") or b"").decode("latin-1")
-        control = message.raw("MSA-2") or b""
+        code = (message.raw(_CODE) or b"").decode("latin-1")
+        control = message.raw(_CONTROL) or b""
         outstanding = self._answer is not None and not self._answer.done()
         if not outstanding or (self._control and control != self._control):
             self._owner.stray(code, control)
             return
-        said = message.get("MSA-3") or message.get("ERR-8")
-        detail = f"{code}: {said}" if said else code
         if code == "CA" and self._wish in (b"AL", b"SU", b"ER"):
             self._owner.judge_later(control, self._delivery, self._wish != b"ER")
         if code in ("AA", "CA"):
             self._give(Delivered(code, answer))
-        elif code in ("AE", "CE"):
-            self._give(Transient(detail, answered=True))
-        elif code in ("AR", "CR"):
-            self._give(Permanent(detail))
+        elif code in ("AE", "CE", "AR", "CR"):
+            said = message.get("MSA-3") or message.get("ERR-8")
+            detail = f"{code}: {said}" if said else code
+            self._give(Transient(detail, answered=True) if code[1] == "E" else Permanent(detail))
         else:
             self._give(Transient(f"an answer without an acknowledgement code: {code!r}", answered=True))
 
 
 def _identify(body: bytes) -> tuple[bytes, bytes]:
     """MSH-10 and MSH-16 (which tells what follows a commit); empty where they cannot be read."""
+    line = body.partition(b"\r")[0]
+    if line.startswith(b"MSH|") and b"\n" not in line:  # as nearly all are: its first line is enough
+        fields = line.split(b"|", 16)
+        if len(fields) > 16:
+            return fields[9], fields[15]
     try:
         header = hl7v2.Message.parse(body).header
     except FormatError:
@@ -441,17 +457,18 @@ class MllpProbe(Probe[Config]):
 
     async def probe(self) -> ProbeResult:
         at = clock.monotonic()
-        tls = self.config.tls.sender() if self.config.secure else None
         try:
+            tls = self.config.tls.sender() if self.config.secure else None
             transport, _ = await self.dialer.connect(
                 asyncio.Protocol, self.config.host, self.config.port, tls=tls, timeout=_CONNECT,
                 server_name=self.config.tls.server_name,
             )  # fmt: skip
-        except (OSError, Refused) as error:
-            took = (clock.monotonic() - at) * 1000
-            return ProbeResult(False, took, str(error), "Is the partner running, and is its port open to this host?")
+        except (OSError, Refused, ConfigError) as error:
+            took, fault = (clock.monotonic() - at) * 1000, fault_of(error)
+            return ProbeResult(False, took, reason_of(error), ADVICE[fault], fault, timings=Timings(took))
         transport.abort()
-        return ProbeResult(True, (clock.monotonic() - at) * 1000, "connected")
+        took = (clock.monotonic() - at) * 1000
+        return ProbeResult(True, took, "connected", timings=Timings(took))
 
 
 connector = Connector(

@@ -82,7 +82,7 @@ class Lanes:
         self.endpoint = endpoint
         self._many = min(endpoint.max_lag, (endpoint.max_backlog or endpoint.max_lag + 1) - 1)
         self.breaker = Breaker(endpoint.breaker)
-        self._limiter = Limiter(endpoint.rate_limit) if endpoint.rate_limit else None
+        self.limiter = Limiter(endpoint.rate_limit) if endpoint.rate_limit else None
 
     async def start(self, watermark: int) -> None:
         """Take up what waits since `watermark`."""
@@ -182,7 +182,7 @@ class Lanes:
     def judged_late(self, delivery: int, reason: str) -> None:
         """A partner that had committed says no after all: the delivery failed, nothing is sent again by itself."""
         log.warning("delivered, then refused", destination=self.reference, delivery=delivery, reason=reason)
-        self._recorder.judged_late(delivery, self.number, reason)
+        self._recorder.judged_late(delivery, self.number, telemetry.mask(reason))
 
     def pause(self, paused: bool) -> None:
         """Inactive integrations send nothing; their deliveries wait."""
@@ -233,13 +233,25 @@ class Lanes:
         if self._expired(one):
             self._end(lane, one, DeliveryState.EXPIRED, "could not be reached in time")
             return True
-        await self._recorder.room()
+        if not self._recorder.has_room:
+            await self._recorder.room()
         if one.body is None and not await self._load(lane, one):
             return self._dead(lane, one, "cannot be made again")
-        if self._limiter and (pause := self._limiter.wait()):
-            await asyncio.sleep(pause)
+        if self.limiter is None:
+            return await self._try(lane, one)
+        limiter = self.limiter  # a new configuration may bring another one meanwhile
+        await limiter.enter()
+        try:
+            if pause := limiter.wait():
+                await asyncio.sleep(pause)
+            return await self._try(lane, one)
+        finally:
+            limiter.leave()
+
+    async def _try(self, lane: Lane, one: Pending) -> bool:
+        """As `_deliver`, which looked whether it may be sent now."""
         one.attempts += 1
-        started, at = clock.micros(), clock.monotonic()
+        at = clock.monotonic()
         try:
             outbound = Outbound(f"{one.uuid}/{one.ordinal}", one.body or b"", one.id, one.attempts)
             outcome = await self.destination.send(outbound)
@@ -247,16 +259,18 @@ class Lanes:
             log.exception("destination failed", destination=self.reference)
             outcome = Transient(f"internal error: {type(error).__name__}", answered=True)
         if isinstance(outcome, Delivered):
-            self.breaker.success()
-            self._end(lane, one, DeliveryState.DELIVERED, outcome.detail)
+            if self.breaker.failures:
+                self.breaker.success()
+            detail = outcome.detail  # mostly a code, which hides nothing
+            self._end(lane, one, DeliveryState.DELIVERED, detail if len(detail) < 6 else telemetry.mask(detail))
             if self.health != "healthy":
                 self._set_health("healthy", "")
             return True
-        return self._failed(lane, one, outcome, started, round((clock.monotonic() - at) * 1_000_000))
+        return self._failed(lane, one, outcome, round((clock.monotonic() - at) * 1_000_000))
 
-    def _failed(self, lane: Lane, one: Pending, outcome: Outcome, started: int, took: int) -> bool:
+    def _failed(self, lane: Lane, one: Pending, outcome: Outcome, took: int) -> bool:
         kind = type(outcome).__name__.lower()
-        detail = outcome.detail
+        detail = telemetry.mask(outcome.detail)
         if isinstance(outcome, Transient) and not outcome.answered:
             kind = "unreachable"
         first = self.breaker.failures == 0
@@ -267,7 +281,7 @@ class Lanes:
             self.breaker.success()
             self._set_health("degraded", f"last answer: {kind}")
         if kind != "unreachable" or first:
-            self._recorder.tried(Attempt(one.id, one.attempts, started, took, kind, detail))
+            self._recorder.tried(Attempt(one.id, one.attempts, clock.micros() - took, took, kind, detail))
         if kind == "unreachable" and not first:
             one.attempts -= 1  # knocking at a closed door is not an attempt on this message
         if kind == "permanent" or (kind == "ambiguous" and self.endpoint.on_ambiguous == "dead"):
@@ -293,10 +307,11 @@ class Lanes:
         return True
 
     def _end(self, lane: Lane, one: Pending, state: DeliveryState, detail: str) -> None:
+        now = clock.micros()
         self.line.end(lane, one)
-        self._recorder.settle(one, state, detail)
+        self._recorder.settle(one, state, detail, now)
         if state is DeliveryState.DELIVERED:
-            self.last_delivered_at = clock.micros()
+            self.last_delivered_at = now
         if self.line.behind or lane.parked or self.line.stretched:
             self._top_up()
         if self.line.owed or self.lagging:

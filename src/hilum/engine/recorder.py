@@ -23,6 +23,7 @@ class Recorder:
 
     def __init__(self, store: Store, waiters: Waiters) -> None:
         self._store = store
+        self._mark = store.mark
         self._waiters = waiters
         self._loop = asyncio.get_running_loop()
         self._settled: list[Settled] = []
@@ -37,18 +38,23 @@ class Recorder:
         self._last: dict[int, int] = {}
         self._refusing: set[asyncio.Task[None]] = set()
 
+    @property
+    def has_room(self) -> bool:
+        """Can results be written down? What cannot be recorded must not be sent."""
+        return self._room.is_set() and not self._mark.full
+
     async def room(self) -> None:
-        """Wait while results cannot be written down: what cannot be recorded must not be sent."""
-        if self._store.mark.full or not self._room.is_set():
+        """Wait until there is room."""
+        if not self.has_room:
             self._room.clear()
             await self._room.wait()
 
-    def settle(self, one: Pending, state: DeliveryState, detail: str) -> None:
-        """A delivery ended. A delivered one is marked at once, before the lane goes on."""
+    def settle(self, one: Pending, state: DeliveryState, detail: str, at: int) -> None:
+        """A delivery ended `at` (microseconds). A delivered one is marked at once, before the lane goes on."""
         # several may have been on their way when the mark filled up: no more than one a lane
-        if state is DeliveryState.DELIVERED and not self._store.mark.full:
-            self._slots.append(self._store.mark.add(one.id))
-        self._settled.append(Settled(one.id, one.destination, one.message, state, one.attempts, clock.micros(), detail))
+        if state is DeliveryState.DELIVERED and not self._mark.full:
+            self._slots.append(self._mark.add(one.id))
+        self._settled.append(Settled(one.id, one.destination, one.message, state, one.attempts, at, detail))
         if one.parked:
             self._unparked.append((one.id, one.destination, one.lane))
         self._waiters.settled(one.message, one.id, state is DeliveryState.DELIVERED)

@@ -4,58 +4,99 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 
 from cronsim import CronSim
 
 from hilum import clock, telemetry
+from hilum.engine.partners import Partners
 from hilum.engine.supervisor import Supervisor
+from hilum.engine.together import Together
 from hilum.errors import Conflict, HilumError, StoreError
-from hilum.jobs import Context
+from hilum.jobs import AWAITED, Context, Sealing, Trails
+from hilum.outbound.dialer import Dialers
 from hilum.sdk.registry import Registry
-from hilum.store import Store, jobs
+from hilum.store import Store, jobs, organizations
 from hilum.store.jobs import Job
 
-SCHEDULE = {"retention": "17 * * * *"}  # kinds that run by themselves, as cron expressions in UTC
+# kinds that run by themselves, as cron expressions in UTC
+SCHEDULE = {
+    "audit_check": "33 3 * * *",
+    "audit_purge": "13 4 * * *",
+    "retention": "17 * * * *",
+    "forget_answers": "47 * * * *",
+    "forget_exports": "37 * * * *",
+    "forget_events": "43 3 * * *",
+    "purge": "53 3 * * *",
+    "vault_reminders": "23 * * * *",
+    "vendor_reminders": "29 * * * *",
+}
+APART = frozenset({*SCHEDULE, "archive_restore", "subject_export"})
+"""Kinds that take long: others do not wait for them."""
+
 _AGAIN = 1.0  # seconds until a store that did not answer is asked again
 log = telemetry.logger("engine")
 
 
 class Runner:
-    """One job at a time, in order. `wait` lets a service answer with the result."""
+    """One job at a time, in order; beside them those that take long, and those that somebody waits for."""
 
-    def __init__(self, store: Store, registry: Registry, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        supervisor: Supervisor,
+        trails: Trails | None = None,
+        vault: Sealing | None = None,
+        dialers: Dialers | None = None,
+    ) -> None:
         self._store = store
         self._registry = registry
-        self._context = Context(store, supervisor.recorder, supervisor.lanes)
-        self._wake = asyncio.Event()
+        self._dialers = dialers
+        self._partners = Partners(store, supervisor)
+        self._context = Context(
+            store, supervisor.recorder, supervisor.lanes, trails=trails, vault=vault, partners=self._partners
+        )
+        self._together = Together(store, registry, self._context)
+        self._wakes = {False: asyncio.Event(), True: asyncio.Event()}  # by whether a job's kind is one of those
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        self._store.subscribe("job", self._wake.set)
-        self._wake.set()
-        self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._schedule())]
+        self._store.subscribe("job", self._rouse)
+        self._rouse()
+        work = (self._work(False), self._work(True), self._schedule())
+        self._tasks = [asyncio.create_task(one) for one in work]
+        await self._together.start()
 
     async def stop(self) -> None:
+        await self._together.stop()
+        await self._partners.close()
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def _work(self) -> None:
+    def _rouse(self) -> None:
+        for wake in self._wakes.values():
+            wake.set()
+
+    async def _work(self, apart: bool) -> None:
+        wake = self._wakes[apart]
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await wake.wait()
+            wake.clear()
             try:
                 for job in await self._store.read(jobs.open_ones):
-                    await self._run(job)
+                    if job.kind not in AWAITED and (job.kind in APART) is apart:
+                        await self._run(job)
             except StoreError as error:
                 log.error("jobs wait for the store", reason=str(error))
                 await asyncio.sleep(_AGAIN)
-                self._wake.set()
+                wake.set()
             except Conflict as error:
                 log.warning("a job was ended elsewhere", reason=str(error))
-                self._wake.set()
+                wake.set()
 
     async def _run(self, job: Job) -> None:
         await self._store.write(jobs.begin, job.id)
@@ -64,14 +105,21 @@ class Runner:
             run = self._registry.jobs.get(job.kind)
             if run is None:
                 raise HilumError(f"no job is called {job.kind!r}")
-            result = await run(self._context, job)
+            result = await run(await self._own(job), job)
         except HilumError as error:
             state, result = "failed", {"reason": str(error)}
         except Exception as error:
             log.exception("job failed", kind=job.kind, job=job.uuid)
             state, result = "failed", {"reason": f"internal error: {type(error).__name__}"}
-        await self._store.write(jobs.finish, job.id, state, result)
+        await self._store.write(jobs.finish, job.id, state, telemetry.masked(result))
         self._store.signal(f"job/{job.id}")
+
+    async def _own(self, job: Job) -> Context:
+        """With the dialer of the job's organization; the hub's own jobs have none."""
+        if self._dialers is None or not job.organization:
+            return self._context
+        owner = await self._store.read(organizations.get, job.organization)
+        return dataclasses.replace(self._context, dialer=self._dialers.organization(owner.name))
 
     async def _schedule(self) -> None:
         """Insert the jobs that run by themselves when their time comes."""
@@ -84,4 +132,4 @@ class Runner:
                 await self._store.write(jobs.insert, kind, {}, actor="schedule")
             except StoreError as error:
                 log.error("a job is not scheduled", kind=kind, reason=str(error))
-            self._wake.set()
+            self._rouse()

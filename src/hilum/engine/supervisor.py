@@ -8,13 +8,15 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hilum import telemetry
 from hilum.engine.feed import Feed
 from hilum.engine.lanes import Lanes
 from hilum.engine.pressure import Pressure, Valve
 from hilum.engine.recorder import Recorder
+from hilum.engine.secrets import Entries, Opened
+from hilum.engine.setup import Setup
 from hilum.engine.standin import StandIn
 from hilum.errors import ConfigError, HilumError, StoreError
 from hilum.intake.identity import Identify
@@ -25,17 +27,17 @@ from hilum.model.configuration import Endpoint, Integration
 from hilum.model.delivery import Pending
 from hilum.model.message import Disposition
 from hilum.model.status import SourceStatus, Status
+from hilum.outbound.dialer import Dialers
 from hilum.pipeline import Pipeline
-from hilum.sdk.config import read
 from hilum.sdk.contracts import Connector, Destination, Dialer, Source
 from hilum.sdk.registry import Registry
-from hilum.security.references import resolve
 from hilum.store import Store, configuration, deliveries
 from hilum.store.configuration import Stored
 
 _FLUSH = 5.0  # seconds that results may take to be written before the hub ends without
 _RETRY = 5.0  # seconds between tries to start a source whose port (or folder) is taken
 _DRAIN = 1.0  # seconds between looks at removed endpoints
+S = TypeVar("S", bound=Source[Any])
 log = telemetry.logger("engine")
 
 
@@ -56,14 +58,22 @@ class Supervisor:
     """The engine's heart. All its state is made from the store's rows."""
 
     def __init__(
-        self, store: Store, registry: Registry, dialer: Dialer, *, environ: Mapping[str, str], folder: Path | None
+        self,
+        store: Store,
+        registry: Registry,
+        dialers: Dialers,
+        *,
+        environ: Mapping[str, str],
+        folder: Path | None,
+        entries: Entries | None = None,
     ) -> None:
-        """`folder` is where `${file:…}` references are looked up; `environ` where `${env:…}` are."""
+        """References are looked up in `folder` (`${file:…}`), `environ` (`${env:…}`) and `entries` (`${secret:…}`)."""
         self._store = store
         self._registry = registry
-        self._dialer = dialer
-        self._environ = environ
-        self._folder = folder
+        self.setup = Setup(registry, dialers, environ=environ, folder=folder)
+        self.entries = entries
+        self._secrets = Opened(store, entries)
+        self._used: dict[int, str] = {}  # digests of the secrets that destinations were set up with
         self._pipelines: dict[int, Pipeline] = {}
         self.waiters = Waiters()
         self.recorder = Recorder(store, self.waiters)
@@ -82,6 +92,7 @@ class Supervisor:
         self._store.listeners.append(self._announce)
         await self.reconcile()
         self._unsubscribe = self._store.subscribe("configuration", lambda: self._spawn(self.reconcile()))
+        self._spawn(self._secrets.follow(self.reconcile))
         self._spawn(self.pressure.watch())
         self._spawn(self._drain())
 
@@ -101,6 +112,8 @@ class Supervisor:
         """Read the configuration and make it so. A single step can't fail half-way: routes compile first."""
         async with self._lock:
             stored = await self._store.read(configuration.read)
+            if not await self._secrets.read(stored):
+                asyncio.get_running_loop().call_later(_RETRY, self._again)
             wanted = [(one, _endpoints(one)) for one in stored]
             routings = {one.id: self._routings(one) for one in stored}
             standing = await self._store.read(deliveries.standing)
@@ -144,6 +157,14 @@ class Supervisor:
             one.inbox.latency.sum,
         )
 
+    def source(self, organization: int, integration: str, kind: type[S]) -> S | None:
+        """An integration's source of some connector, while it runs."""
+        for one in self.sources.values():
+            mine = one.inbox.organization == organization and one.reference.partition("/")[0] == integration
+            if mine and isinstance(one.source, kind):
+                return one.source
+        return None
+
     def pipeline(self, version: int) -> Pipeline:
         """The compiled route version of a number. Raises ConfigError where it no longer compiles."""
         found = self._pipelines.get(version)
@@ -167,8 +188,9 @@ class Supervisor:
     ) -> None:
         number = organization.endpoints[reference]
         running = self.lanes.get(number)
+        used = self._used_by(organization, integration.name, endpoint)
         if running is None:
-            destination = self._destination(reference, endpoint)
+            destination = self._destination(organization, reference, endpoint)
             feed = Feed(self._store, self.pipeline)
             running = Lanes(
                 number, organization.id, reference, endpoint, destination, feed, self.recorder, self.pressure.lag
@@ -176,17 +198,18 @@ class Supervisor:
             running.pause(not integration.active)
             await running.start(standing.get(number, (0, 0, 0))[0])
             self.lanes[number] = running
-        elif running.endpoint != endpoint:
-            running.configure(endpoint, self._destination(reference, endpoint))
+        elif running.endpoint != endpoint or self._used.get(number, "") != used:
+            running.configure(endpoint, self._destination(organization, reference, endpoint))
+        self._used[number] = used
         running.destination.late = running.judged_late
         running.pause(not integration.active)
 
-    def _destination(self, reference: str, endpoint: Endpoint) -> Destination[Any]:
+    def _destination(self, organization: Stored, reference: str, endpoint: Endpoint) -> Destination[Any]:
         def make() -> Destination[Any]:
-            connector, config = self._config(endpoint)
+            connector, config, dialer = self._config(organization, reference, endpoint)
             if connector.destination is None:
                 raise ConfigError(f"{endpoint.scheme} cannot send", where=reference)
-            return connector.destination(config, self._dialer)
+            return connector.destination(config, dialer)
 
         try:
             return make()
@@ -256,7 +279,8 @@ class Supervisor:
         identify = Identify(
             self._store.hash, owner.id, owner.endpoints[reference], format, endpoint.search, endpoint.dedupe
         )
-        fingerprint = json.dumps([endpoint.url, endpoint.timeout, endpoint.options], sort_keys=True, default=str)
+        used = self._used_by(owner, reference.partition("/")[0], endpoint)
+        fingerprint = json.dumps([endpoint.url, endpoint.timeout, endpoint.options, used], sort_keys=True, default=str)
         running = self.sources.get(key)
         if running is not None and running.fingerprint == fingerprint:
             running.inbox.routing, running.inbox.identify = routing, identify
@@ -266,28 +290,28 @@ class Supervisor:
         inbox = Inbox(self._store, owner.id, owner.endpoints[reference], identify, routing, self.waiters)
         running = self.sources[key] = Running(reference, endpoint.url, fingerprint, inbox)
         await inbox.recover()
-        await self._listen(key, running, endpoint)
+        await self._listen(key, owner, running, endpoint)
 
-    async def _listen(self, key: str, running: Running, endpoint: Endpoint) -> None:
+    async def _listen(self, key: str, owner: Stored, running: Running, endpoint: Endpoint) -> None:
         """Start a source; where it cannot, the endpoint is unhealthy and tried again, the rest runs."""
         try:
-            connector, config = self._config(endpoint)
+            connector, config, dialer = self._config(owner, running.reference, endpoint)
             if connector.source is None:
                 raise ConfigError(f"{endpoint.scheme} cannot receive")
-            source = connector.source(config, running.inbox, self._dialer)
+            source = connector.source(config, running.inbox, dialer)
             await source.start()
         except Exception as error:  # whatever a plug-in does, the others run
-            running.problem = str(error) or type(error).__name__
+            running.problem = telemetry.mask(str(error)) or type(error).__name__
             log.warning("source does not run", source=running.reference, reason=running.problem)
-            running.retrying = asyncio.create_task(self._listen_later(key, running, endpoint))
+            running.retrying = asyncio.create_task(self._listen_later(key, owner, running, endpoint))
             return
         running.source, running.problem = source, ""
         self.pressure.valves[key] = Valve(running.reference, source, running.inbox)
         log.info("source runs", source=running.reference, url=endpoint.url)
 
-    async def _listen_later(self, key: str, running: Running, endpoint: Endpoint) -> None:
+    async def _listen_later(self, key: str, owner: Stored, running: Running, endpoint: Endpoint) -> None:
         await asyncio.sleep(_RETRY)
-        await self._listen(key, running, endpoint)
+        await self._listen(key, owner, running, endpoint)
 
     async def _stop_source(self, running: Running) -> None:
         if running.retrying is not None:
@@ -301,11 +325,15 @@ class Supervisor:
 
     # The rest
 
-    def _config(self, endpoint: Endpoint) -> tuple[Connector, Any]:
-        connector = self._registry.connector(endpoint.scheme, endpoint.name)
-        values = {"url": endpoint.url, "timeout": endpoint.timeout, **endpoint.options}
-        values = resolve(values, environ=self._environ, folder=self._folder)
-        return connector, read(connector.config, values, endpoint.name)
+    def _config(self, owner: Stored, reference: str, endpoint: Endpoint) -> tuple[Connector, Any, Dialer]:
+        """An endpoint's connector, what it is set up with, and the dialer of whoever configured it."""
+        integration = reference.partition("/")[0]
+        secrets = self._secrets.of(owner.id, integration)
+        return self.setup.of(owner.name, _managed_by(owner, integration), integration, endpoint, secrets)
+
+    def _used_by(self, owner: Stored, integration: str, endpoint: Endpoint) -> str:
+        """Tells whether an endpoint must be set up anew though it says the same: other secrets, in other hands."""
+        return f"{_managed_by(owner, integration)} {self._secrets.digest(owner.id, integration, endpoint)}"
 
     def _announce(self, made: Sequence[Pending]) -> None:
         self._newest = max(self._newest, made[-1].id)
@@ -313,6 +341,10 @@ class Supervisor:
             lanes = self.lanes.get(one.destination)
             if lanes is not None:
                 lanes.announce(one)
+
+    def _again(self) -> None:
+        if self._tasks:  # else it has stopped meanwhile
+            self._spawn(self.reconcile())
 
     def _watermarks(self) -> dict[int, int]:
         return {number: lanes.line.watermark(self._newest) for number, lanes in self.lanes.items()}
@@ -327,6 +359,11 @@ class Supervisor:
             self._tasks.remove(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("an engine task ended", reason=str(error), exc_info=error)
+
+
+def _managed_by(stored: Stored, integration: str) -> str:
+    """file or api. The row of an integration is removed by a file alone; the API archives it."""
+    return stored.managed_by.get(f"integration/{integration}", "file")
 
 
 def _endpoints(stored: Stored) -> dict[str, tuple[Integration, Endpoint]]:

@@ -13,14 +13,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from hilum.errors import ExpressionError
-from hilum.expressions import dates, functions, patterns, values
+from hilum.expressions import dates, fhir_paths, functions, json_paths, patterns, values
 from hilum.expressions.functions import FUNCTIONS, Function
+from hilum.expressions.json_paths import JsonPlace
 from hilum.expressions.paths import HL7_NULL, Loops, Place, Position, count, read, read_all
-from hilum.expressions.syntax import Call, Conditional, Constant, Node, Operation, Sequence, Variable, parse
+from hilum.expressions.syntax import Call, Conditional, Constant, Node, Operation, Query, Sequence, Variable, parse
 from hilum.expressions.syntax import Place as PlaceNode
 from hilum.expressions.tokens import Source
 from hilum.expressions.values import EvaluationError, Kind, Value, Variables
-from hilum.formats.hl7v2 import Message
+from hilum.formats.jsonpath import MISSING
 
 TEXT = Kind.TEXT | Kind.NULL
 SCALAR = TEXT | Kind.NUMBER
@@ -39,15 +40,21 @@ class Expression:
 
     source: str
     kind: Kind
-    evaluate: Callable[[Message, Variables, Position], Value]
+    evaluate: Callable[[Any, Variables, Position], Value]  # of a Message or a JsonDocument
 
 
 def compile_expression(
-    text: str, *, where: str = "", timezone: str = "UTC", loops: Loops = (), wanted: Kind | None = None
+    text: str,
+    *,
+    where: str = "",
+    timezone: str = "UTC",
+    loops: Loops = (),
+    wanted: Kind | None = None,
+    form: str = "hl7v2",
 ) -> Expression:
     """Compile `text`. `wanted` is what it may give, `timezone` the zone of timestamps without an offset.
 
-    Raises ExpressionError, which names `where` and the place in `text`.
+    `form` is what is read: hl7v2 or json. Raises ExpressionError, which names `where` and the place in `text`.
     """
     source = Source(text, where)
     tree = parse(source)
@@ -55,8 +62,10 @@ def compile_expression(
         zone = dates.zone(timezone)
     except ValueError as error:
         raise ExpressionError(str(error), where=where) from None
-    writer = _Writer(source, zone, loops)
+    writer = _Writer(source, zone, loops, form)
     code, kind = writer.write(tree)
+    if wanted is not None and Kind.JSON in kind & ~wanted:  # what it is turns out when it is read
+        code, kind = writer.call(_converter(wanted), code), wanted
     if wanted is not None and kind & ~wanted:
         raise source.error(f"this gives {kind}, not {wanted}", tree.at)
     names = {"__builtins__": {}, **writer.names}
@@ -65,18 +74,21 @@ def compile_expression(
     return Expression(text, kind, evaluate)
 
 
-def compile_condition(text: str, *, where: str = "", timezone: str = "UTC", loops: Loops = ()) -> Expression:
+def compile_condition(
+    text: str, *, where: str = "", timezone: str = "UTC", loops: Loops = (), form: str = "hl7v2"
+) -> Expression:
     """Compile what must be true or false. Raises ExpressionError."""
-    return compile_expression(text, where=where, timezone=timezone, loops=loops, wanted=Kind.BOOLEAN)
+    return compile_expression(text, where=where, timezone=timezone, loops=loops, wanted=Kind.BOOLEAN, form=form)
 
 
 class _Writer:
     """Writes the code of a tree, bottom up: each part as an expression of Python and its kind."""
 
-    def __init__(self, source: Source, zone: ZoneInfo, loops: Loops) -> None:
+    def __init__(self, source: Source, zone: ZoneInfo, loops: Loops, form: str) -> None:
         self.source = source
         self.zone = zone
         self.loops = loops
+        self.form = form
         self.names: dict[str, Any] = {}
         self._known: dict[int, str] = {}
 
@@ -98,6 +110,8 @@ class _Writer:
                 return self.constant(node)
             case PlaceNode():
                 return self.place(node)
+            case Query():
+                return self.query(node)
             case Variable():
                 return self.variable(node)
             case Sequence():
@@ -134,10 +148,31 @@ class _Writer:
         return (self.call(read, "m", path) if exact else f"m.get({path})"), TEXT
 
     def parse_place(self, node: PlaceNode) -> Place:
+        if self.form == "json":
+            raise self.source.error(f"{node.text} is a path of HL7 v2, and JSON is read here: begin with $", node.at)
         try:
             return Place.parse(node.text, self.loops)
         except ValueError as error:
             raise self.source.error(str(error), node.at) from None
+
+    def query(self, node: Query) -> tuple[str, Kind]:
+        place = self.parse_query(node)
+        if not place.query.singular:
+            return self.call(place.texts, "m", "n"), Kind.LIST
+        return self.call(place.query.read, self.start(place)), Kind.JSON
+
+    def parse_query(self, node: Query) -> JsonPlace:
+        if self.form != "json":
+            text = f"{node.text} is a path of JSON, and HL7 v2 is read here: write one such as PID-3.1"
+            raise self.source.error(text, node.at)
+        try:
+            return JsonPlace.parse(node.text, self.loops)
+        except ValueError as error:
+            raise self.source.error(str(error), node.at) from None
+
+    def start(self, place: JsonPlace) -> str:
+        """The value that a singular query begins at."""
+        return "m.holder[0]" if place.level is None else f"n[{place.level}].value"
 
     def variable(self, node: Variable) -> tuple[str, Kind]:
         if node.name == "index":
@@ -156,6 +191,8 @@ class _Writer:
             parts = [self.wanted(entry, TEXT, what) for entry in node.entries]
             return f"[{', '.join(parts)}]"
         code, kind = self.write(node)
+        if Kind.JSON in kind:
+            return code if Kind.JSON in kinds else self.call(_converter(kinds), code)
         if Kind.NUMBER in kind and Kind.NUMBER not in kinds and Kind.TEXT in kinds:
             code, kind = self.call(values.as_text, code), kind & ~Kind.NUMBER | Kind.TEXT
         elif Kind.TEXT in kind and Kind.TEXT not in kinds and Kind.NUMBER in kinds:
@@ -172,6 +209,10 @@ class _Writer:
         return f"({then} if {condition} else {otherwise})", kind | other
 
     def function(self, node: Call) -> tuple[str, Kind]:
+        if node.name == "fhirpath":
+            return self.fhirpath(node)
+        if len(node.arguments) == 1 and node.name in json_paths.ABOUT and self.form == "json":
+            return self.about(node.name, node.arguments[0])
         function = FUNCTIONS.get(node.name)
         if function is None:
             raise self.source.error(f"there is no function {node.name}", node.at)
@@ -191,6 +232,37 @@ class _Writer:
         if function.zoned:
             arguments += [self.name(self.zone), "v"]
         return self.call(function.call, *arguments), function.result
+
+    def about(self, name: str, argument: Node) -> tuple[str, Kind]:
+        """exists, valued and count of JSON: they look at arrays and objects too."""
+        of_one, of_all, kind = json_paths.ABOUT[name]
+        if isinstance(argument, Query):
+            place = self.parse_query(argument)
+            if not place.query.singular:
+                return self.call(of_all, self.call(place.values, "m", "n")), kind
+            if name == "exists":
+                found = self.call(place.query.value, self.start(place))
+                return f"({found} is not {self.name(MISSING)})", kind
+        code, found_kind = self.write(argument)
+        if Kind.SEGMENT in found_kind or Kind.BOOLEAN in found_kind:
+            raise self.source.error(f"{name} takes a value, not {found_kind}", argument.at)
+        return self.call(of_one, code), kind
+
+    def fhirpath(self, node: Call) -> tuple[str, Kind]:
+        """`fhirpath('name.given')`, or of the value of another path: `fhirpath('code.coding', @.item)`."""
+        if self.form != "json":
+            raise self.source.error("fhirpath reads JSON, and HL7 v2 is read here", node.at)
+        if not 1 <= len(node.arguments) <= 2:
+            raise self.source.error(f"fhirpath takes 1 to 2 values, not {len(node.arguments)}", node.at)
+        path = node.arguments[0]
+        if not (isinstance(path, Constant) and isinstance(path.value, str)):
+            raise self.source.error("fhirpath takes a text in quotes here", path.at)
+        try:
+            read = fhir_paths.compiled(path.value)
+        except ValueError as error:
+            raise self.source.error(str(error), path.at) from None
+        start = "m.holder[0]" if len(node.arguments) == 1 else self.wanted(node.arguments[1], Kind.JSON, "fhirpath")
+        return self.call(read, start, "m.holder[0]"), Kind.JSON
 
     def prepared(self, node: Call, function: Function) -> list[Any]:
         """What the function makes, once, of the parameters that must be constant texts."""
@@ -243,17 +315,26 @@ class _Writer:
     def within(self, value: Node, entries: Node) -> str:
         texts = _texts(entries)
         code, kind = self.write(value)
+        if Kind.JSON in kind:
+            listed, other = self.write(entries)
+            if other != Kind.LIST:
+                listed = self.wanted(entries, Kind.LIST, "in")
+            return self.call(json_paths.among, code, listed)
         if texts is not None and isinstance(value, PlaceNode) and kind == TEXT:
             return f"({self.place(value, exact=HL7_NULL in texts)[0]} in {self.name(texts)})"
         if kind & ~(SCALAR | Kind.LIST):
             raise self.source.error(f"in takes text, a number or a list, not {kind}", value.at)
         listed, kind = self.write(entries)
+        if Kind.JSON in kind:
+            listed, kind = self.call(json_paths.list_of, listed), Kind.LIST
         if kind != Kind.LIST:
             raise self.source.error(f"in takes a list on its right, not {kind}", entries.at)
         return self.call(values.within, code, listed)
 
     def comparison(self, node: Operation, left: Node, right: Node) -> str:
         (first, one), (second, two) = self.write(left), self.write(right)
+        if Kind.JSON in one | two:
+            return self.json_comparison(node.mark, first, second)
         boolean = Kind.BOOLEAN in one or Kind.BOOLEAN in two
         if Kind.SEGMENT in one | two:
             raise self.source.error("a segment has no value of its own; name a field of it", node.at)
@@ -270,6 +351,20 @@ class _Writer:
             return f"({first} {node.mark} {second})"
         function = {"==": values.equal, "!=": values.differ, **_ORDERS}[node.mark]
         return self.call(function, first, second)
+
+    def json_comparison(self, mark: str, left: str, right: str) -> str:
+        """Where one side is known only when it is read."""
+        function = {"==": json_paths.same, "!=": json_paths.differs, **_ORDERS}[mark]
+        return self.call(function, *[self.call(json_paths.compared, code) for code in (left, right)])
+
+
+def _converter(kinds: Kind) -> Callable[[Any], Any]:
+    """What makes of a value, when it is read, what an operation takes."""
+    if Kind.TEXT in kinds:
+        return json_paths.scalar_of if Kind.NUMBER in kinds else json_paths.text_of
+    if Kind.NUMBER in kinds:
+        return json_paths.number_of
+    return json_paths.condition_of if Kind.BOOLEAN in kinds else json_paths.list_of
 
 
 def _harmless(node: Node) -> bool:

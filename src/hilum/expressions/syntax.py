@@ -35,6 +35,11 @@ class Place(Node):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Query(Node):
+    text: str  # a JSONPath
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Variable(Node):
     name: str
 
@@ -193,6 +198,8 @@ class _Parser:
                 return Constant(token.at, 1, {"true": True, "false": False}.get(token.kind))
             case "path":
                 return Place(token.at, 1, token.text)
+            case "query":
+                return Query(token.at, 1, token.text)
             case "variable":
                 return Variable(token.at, 1, token.text[1:])
             case "name":

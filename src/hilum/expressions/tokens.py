@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from hilum.errors import ExpressionError
-from hilum.expressions import paths
+from hilum.expressions import json_paths, paths
 from hilum.expressions.values import MAX_SOURCE
 
 WORDS = frozenset({"and", "or", "not", "in", "matches", "if", "else", "true", "false", "null"})
@@ -17,6 +17,7 @@ _TOKEN = re.compile(
     |(?P<path>{paths.SYNTAX})
     |(?P<number>[0-9]{{1,28}}(?:\.[0-9]{{1,28}})?(?![A-Za-z0-9_.$]))
     |(?P<text>'(?:[^']|'')*'|"(?:[^"]|"")*")
+    |(?P<query>{json_paths.SYNTAX})
     |(?P<variable>\$[a-z_][a-z0-9_]*)
     |(?P<name>[a-z_][a-z0-9_]*)
     |(?P<mark>[=!<>]=|[-<>+*/&(),\[\]])""",
@@ -26,7 +27,7 @@ _TOKEN = re.compile(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Token:
-    """`kind` is path, number, text, variable, name or end; a word or a mark is its own kind."""
+    """`kind` is path (HL7 v2), query (JSONPath), number, text, variable, name or end; words and marks are their own."""
 
     kind: str
     text: str

@@ -47,9 +47,16 @@ class Kind(enum.Flag):
     BOOLEAN = enum.auto()
     LIST = enum.auto()
     SEGMENT = enum.auto()  # only `count` and `exists` take one
+    JSON = enum.auto()  # whatever stands there: text, a number, a condition, null, an array, an object
 
     def __str__(self) -> str:
-        known = {Kind.BOOLEAN: "a condition", Kind.TEXT: "text", Kind.SEGMENT: "a segment", Kind.NULL: "null"}
+        known = {
+            Kind.BOOLEAN: "a condition",
+            Kind.TEXT: "text",
+            Kind.SEGMENT: "a segment",
+            Kind.NULL: "null",
+            Kind.JSON: "JSON",
+        }
         kinds = self & ~Kind.NULL or self  # that it may be null goes without saying
         return " or ".join(known.get(kind, f"a {str(kind.name).lower()}") for kind in kinds)
 

@@ -114,7 +114,7 @@ class Inbox:
         started = clock.monotonic()
         verdict = routing(arrival.body, arrival.attributes, arrival.identity.message)
         routing.slow = clock.monotonic() - started > _SLOW
-        self.store(arrival, verdict)
+        self._put(arrival, verdict, _CODES.get(verdict.disposition, Ack.AA))
 
     def store(
         self, arrival: Arrival, verdict: Verdict, code: Ack | None = None, versions: str | None = None
@@ -125,29 +125,35 @@ class Inbox:
         if versions is not None:
             row.routes = versions
         stored = self._store.append(row)
-        stored.add_done_callback(functools.partial(self._stored, arrival, verdict, code))
+        stored.add_done_callback(lambda done: self._stored(arrival, verdict, code, row, done.exception()))
         return stored
 
+    def _put(self, arrival: Arrival, verdict: Verdict, code: Ack) -> None:
+        """`store` for the hot path: no future, nobody waits for the row."""
+        self._store.put(self._row(arrival, verdict, code), functools.partial(self._stored, arrival, verdict, code))
+
     def _row(self, arrival: Arrival, verdict: Verdict, code: Ack) -> NewMessage:
-        identity, deliveries = arrival.identity, verdict.deliveries
-        note = "; ".join(part for part in (arrival.note, verdict.note) if part)
+        identity, deliveries, note = arrival.identity, verdict.deliveries, verdict.note
+        if arrival.note:
+            note = f"{arrival.note}; {note}" if note else arrival.note
         return NewMessage(
             self.organization, self.endpoint, arrival.received_at, verdict.disposition, code.value, identity.type,
             identity.control_id, arrival.body, arrival.hash or self._store.seal_hash(arrival.body),
-            self.routing.versions, note, arrival.attributes, None, identity.keys, deliveries,
+            self.routing.versions, note, arrival.attributes, None, identity.keys, deliveries, identity.synthetic,
         )  # fmt: skip
 
-    def _stored(self, arrival: Arrival, verdict: Verdict, code: Ack, done: asyncio.Future[NewMessage]) -> None:
+    def _stored(
+        self, arrival: Arrival, verdict: Verdict, code: Ack, new: NewMessage | None, error: BaseException | None
+    ) -> None:
         if arrival.identity.dedupe:
             self._storing.pop(arrival.identity.dedupe, None)
             if arrival.stored is not None:
                 arrival.stored.set_result(None)
         if arrival.future.cancelled():
             return
-        if error := done.exception():
-            arrival.future.set_exception(error)
+        if new is None or error is not None:
+            arrival.future.set_exception(error or StoreError("not stored"))
             return
-        new = done.result()
         self.latency.observe((clock.micros() - arrival.received_at) / 1_000_000)
         receipt = Receipt(
             new.uuid, code, verdict.disposition, note=verdict.note, errors=verdict.errors,

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hilum.errors import StoreError
+from hilum.errors import ConfigError, StoreError
 from hilum.formats.hl7v2 import AckError, Message
 from hilum.model.configuration import Endpoint, Route
 from hilum.model.delivery import SHARDS, Pending
@@ -69,18 +69,17 @@ class Routing:
         if not self.routes:
             return Verdict(Disposition.UNROUTED, note="no route starts at this endpoint")
         found = [(one, one.pipeline.run(body, attributes, message)) for one in self.routes]
-        if len(found) == 1:
-            disposition = found[0][1].disposition
-        else:
+        disposition = found[0][1].disposition
+        if len(found) > 1:
             given = {routed.disposition for _, routed in found}
             disposition = next(one for one in _WORST_FIRST if one in given)
         if disposition is Disposition.DELIVERING:
-            made = [
-                self._deliver(compiled, ordinal, output)
-                for compiled, routed in found
-                for ordinal, output in enumerate(routed.outputs)
-            ]
-            notes = [finding for _, routed in found for finding in routed.findings]
+            made: list[Pending] = []
+            notes: tuple[str, ...] = ()
+            for compiled, routed in found:
+                notes += routed.findings
+                for ordinal, output in enumerate(routed.outputs):
+                    made.append(self._deliver(compiled, ordinal, output))
             return Verdict(disposition, made, "; ".join(notes))
         chosen = [(one, routed) for one, routed in found if routed.disposition is disposition]
         note = "; ".join(f"{one.name}: {routed.reason}" for one, routed in chosen if routed.reason)
@@ -107,11 +106,13 @@ def pin(
 ) -> dict[str, Any]:
     """The document of a route version: all that is needed to compile the same pipeline again."""
     lanes = {reference: one.lane.model_dump(mode="json") for reference, one in destinations.items()}
+    mappings = {"mappings": dict(pipeline.mappings)} if pipeline.mappings else {}
     return {
         "route": route.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "source": {"timezone": source.timezone, "format": source_format},
         "lanes": {reference: lanes[reference] for reference in sorted({*route.to, *route.otherwise})},
         "materials": dict(pipeline.materials),
+        **mappings,
     }
 
 
@@ -129,7 +130,34 @@ def unpin(document: Mapping[str, Any], registry: Registry) -> Pipeline:
         source_format=document["source"]["format"],
         destinations=destinations,
         materials=document["materials"],
+        mappings=document.get("mappings"),
     )
+
+
+def repin(
+    document: Mapping[str, Any], changed: Mapping[str, Endpoint], owner: str, registry: Registry
+) -> dict[str, Any]:
+    """A pinned version after the endpoints of the integration `owner` changed. Raises ConfigError where one is gone."""
+    route, lanes = document["route"], dict(document["lanes"])
+    for reference in (route["from"], *lanes):
+        if reference.partition("/")[0] == owner and reference not in changed:
+            raise ConfigError(f"route {route['name']} uses {reference}")
+    source = document["source"]
+    if route["from"] in changed:
+        one = changed[route["from"]]
+        form = one.options.get("format", registry.connector(one.scheme).format)
+        source = {"timezone": one.timezone, "format": str(form)}
+    lanes |= {reference: changed[reference].lane.model_dump(mode="json") for reference in lanes if reference in changed}
+    pinned = {**document, "source": source, "lanes": lanes}
+    unpin(pinned, registry)
+    return pinned
+
+
+def remap(document: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], registry: Registry) -> dict[str, Any]:
+    """A pinned version after stored mappings that it uses changed. Raises ConfigError where it does not compile."""
+    pinned = {**document, "mappings": {**document["mappings"], **given}}
+    unpin(pinned, registry)
+    return pinned
 
 
 def remake(pipeline: Pipeline, body: bytes, attributes: Mapping[str, str], one: Pending) -> bytes:

@@ -18,7 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from hilum.errors import ConfigError
-from hilum.model.configuration import Configuration, Endpoint
+from hilum.model.configuration import RESERVED, Configuration, Endpoint
 
 LARGEST = 8 << 20  # characters of one file
 DEEPEST = 64  # collections inside each other
@@ -78,7 +78,11 @@ def merge(documents: Iterable[tuple[str, str]]) -> Configuration:
 
 def dump(configuration: Configuration) -> str:
     """The configuration as YAML: in the model's order, without defaults. `load` reads it back the same."""
-    values = configuration.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return text_of(configuration.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+
+
+def text_of(values: Any) -> str:
+    """A part of a document as YAML, its keys in their order."""
     text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return text
 
@@ -87,6 +91,7 @@ def check(configuration: Configuration, listening: Collection[str] = LISTENING) 
     """What does not fit together, one line each with its place: names, references, URLs, shared addresses."""
     endpoints = dict(_endpoints(configuration))
     return [
+        *_organization(configuration),
         *_twice((f"integrations[{n}].name", item.name) for n, item in enumerate(configuration.integrations)),
         *_twice((f"routes[{n}].name", item.name) for n, item in enumerate(configuration.routes)),
         *_endpoint_names(configuration),
@@ -260,6 +265,11 @@ def _endpoints(configuration: Configuration) -> Iterator[tuple[str, Endpoint]]:
     for number, integration in enumerate(configuration.integrations):
         for position, endpoint in enumerate(integration.endpoints):
             yield f"integrations[{number}].endpoints[{position}]", endpoint
+
+
+def _organization(configuration: Configuration) -> Iterator[str]:
+    if configuration.organization == RESERVED:
+        yield f"organization: {RESERVED} is the hub's own name"
 
 
 def _twice(names: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -56,6 +56,7 @@ class Message:
     note: str = ""  # why it is in this disposition, what was noticed, why it was replayed
     attributes: dict[str, str] = dataclasses.field(default_factory=dict)
     body: bytes | None = None
+    synthetic: bool = False  # it says itself that it is a test's, not a patient's
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -77,6 +78,7 @@ class NewMessage:
     origin: int | None = None
     keys: tuple[int, ...] = ()  # keyed hashes under which it can be found
     deliveries: Sequence[Pending] = ()
+    synthetic: bool = False  # as in Message
     id: int = 0
     uuid: str = ""
 

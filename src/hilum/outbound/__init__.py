@@ -1,1 +1,1 @@
-"""The one place that dials out: the egress decision, time limits, breaker, limiter, back-off."""
+"""The one place that dials out: the egress decision, tokens, time limits, breaker, limiter, back-off."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hilum.pipeline.compiler import compile_route
+from hilum.pipeline.compiler import compile_route, used
 from hilum.pipeline.flow import Output, Pipeline, Routed, Trace
 
-__all__ = ["Output", "Pipeline", "Routed", "Trace", "compile_route"]
+__all__ = ["Output", "Pipeline", "Routed", "Trace", "compile_route", "used"]

@@ -12,10 +12,11 @@ from typing import Any
 
 from hilum import clock
 from hilum.errors import FormatError, HilumError
-from hilum.expressions import FINDINGS, HL7_NULL, read
+from hilum.expressions import FINDINGS, HL7_NULL, EvaluationError, read
+from hilum.expressions.json_paths import JsonPlace, text_of
 from hilum.formats.hl7v2 import AckError, Message, Path
 from hilum.model.message import Disposition
-from hilum.sdk.contracts import Rejected, Result, Step, Turned, Work
+from hilum.sdk.contracts import Rejected, Result, Step, Tried, Turned, Work
 
 MAX_PARTS = 10_000  # messages that one message can become
 
@@ -56,7 +57,7 @@ class Target:
     """A destination, and the path that keys its lane."""
 
     destination: str
-    key: Path | None
+    key: Path | JsonPlace | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,10 +80,11 @@ class _Stopped(Exception):
 class Pipeline:
     """A compiled route. The same message always gives the same, unless a step is not `deterministic`."""
 
-    __slots__ = ("_format", "_otherwise", "_stages", "_to", "deterministic", "materials")
+    __slots__ = ("_format", "_otherwise", "_stages", "_to", "deterministic", "mappings", "materials")
 
     deterministic: bool
     materials: Mapping[str, str]  # the files that its steps were compiled from, by name
+    mappings: Mapping[str, Mapping[str, Any]]  # the stored mappings that its steps use, by NAME or NAME@3
 
     def __init__(
         self,
@@ -91,6 +93,7 @@ class Pipeline:
         otherwise: Sequence[Target],
         format: str,
         materials: Mapping[str, str],
+        mappings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._stages = tuple(stages)
         self._to = tuple(to)
@@ -98,6 +101,7 @@ class Pipeline:
         self._format = format
         self.deterministic = all(stage.step.deterministic for stage in stages)
         self.materials = dict(materials)
+        self.mappings = dict(mappings or {})
 
     @property
     def destinations(self) -> tuple[str, ...]:
@@ -111,13 +115,24 @@ class Pipeline:
 
     def trace(self, body: bytes, attributes: Mapping[str, str] | None = None) -> list[Trace]:
         """Route one message and tell what each step did, up to the step that stopped it."""
+        return self.rehearse(body, attributes)[1]
+
+    def rehearse(self, body: bytes, attributes: Mapping[str, str] | None = None) -> tuple[Routed, list[Trace]]:
+        """`run` and `trace` in one."""
         traces: list[Trace] = []
-        self._flow([Work(body, self._format, attributes)], traces)
-        return traces
+        return self._flow([Work(body, self._format, attributes)], traces), traces
 
     def examples(self) -> list[str]:
         """Run the steps' stored examples; a line for each that fails, with its place."""
         return [f"{stage.place}.{line}" for stage in self._stages for line in stage.step.examples()]
+
+    def tried(self) -> list[tuple[str, Tried]]:
+        """Run the steps' stored examples: the place of each (steps[1].map.examples[0]) and what it found."""
+        return [
+            (f"{stage.place}.examples[{number}]", one)
+            for stage in self._stages
+            for number, one in enumerate(stage.step.tried())
+        ]
 
     def _flow(self, works: list[Work], traces: list[Trace] | None) -> Routed:
         turned: list[tuple[Work, str]] = []
@@ -127,8 +142,10 @@ class Pipeline:
             outputs = _outputs(works, self._to)
         except _Stopped as stopped:
             return Routed(stopped.disposition, (), str(stopped), stopped.errors, _findings(works, turned))
-        outputs += _outputs([work for work, _ in turned], self._otherwise)
-        reason = "; ".join(dict.fromkeys(why for _, why in turned))
+        reason = ""
+        if turned:
+            outputs += _outputs([work for work, _ in turned], self._otherwise)
+            reason = "; ".join(dict.fromkeys(why for _, why in turned))
         if outputs:
             disposition = Disposition.DELIVERING
         elif turned:
@@ -201,16 +218,21 @@ def _outputs(works: list[Work], targets: Sequence[Target]) -> list[Output]:
     ]
 
 
-def _key(work: Work, path: Path) -> str | None:
+def _key(work: Work, path: Path | JsonPlace) -> str | None:
     """What keys the lane, taken from the message as it is sent; None where it has no such value."""
     try:
+        if isinstance(path, JsonPlace):
+            return text_of(path.query.read(work.json.root)) or None
         value = read(work.message, path)
-    except FormatError:
+    except (FormatError, EvaluationError):
         return None
     return None if value in ("", HL7_NULL) else value
 
 
 def _findings(works: list[Work], turned: list[tuple[Work, str]]) -> tuple[str, ...]:
     found = [work.attributes[FINDINGS] for work in works if FINDINGS in work.attributes]
-    found += [work.attributes[FINDINGS] for work, _ in turned if FINDINGS in work.attributes]
+    if turned:
+        found += [work.attributes[FINDINGS] for work, _ in turned if FINDINGS in work.attributes]
+    if not found:
+        return ()
     return tuple(dict.fromkeys(line for text in found for line in text.split("\n")))

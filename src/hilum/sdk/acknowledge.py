@@ -37,17 +37,17 @@ def acknowledge(ack: Acknowledgement, body: bytes, receipt: Receipt | None) -> l
     except FormatError:
         return []  # whom to answer cannot be read
     header = message.header
-    if header[9].startswith(b"ACK") or message.raw("MSA") is not None:
+    if header[9].startswith(b"ACK") or (b"MSA" in body and message.raw("MSA") is not None):
         return []  # never an ACK of an ACK
     code = "AE" if receipt is None else receipt.code.value
     text = "not stored, send it again" if receipt is None else receipt.note or None
     errors = () if receipt is None else receipt.errors
     identifier = (str(uuid4()) if receipt is None else receipt.uuid).replace("-", "")[-20:]
-    make = partial(message.ack, timestamp=_now())
     accept, application = header[15], header[16]
     enhanced = ack.mode == "enhanced" or (ack.mode == "auto" and bool(accept or application))
     if not enhanced:
-        return [make(code, text, errors, control_id=identifier)]
+        return [message.ack(code, text, errors, control_id=identifier, timestamp=_now())]
+    make = partial(message.ack, timestamp=_now())
     if not accept and not application:
         accept = b"AL"
     stored = "CE" if receipt is None else "CR" if code == "AR" else "CA"

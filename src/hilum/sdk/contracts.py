@@ -14,10 +14,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from hilum.errors import StepError
+from hilum.errors import ConfigError, StepError
 from hilum.formats import hl7v2
+from hilum.formats.json_document import JsonDocument
 from hilum.model.message import Ack, Disposition
+from hilum.sdk.authentication import Kind
 from hilum.sdk.config import Config
+from hilum.sdk.faults import Fault, Timings
 from hilum.sdk.outcome import Outcome
 
 C = TypeVar("C", bound=Config)
@@ -49,7 +52,7 @@ class Inbox(Protocol):
     ) -> asyncio.Future[Receipt]:
         """Store `body`, route it, resolve after the commit; with `wait` (seconds) after delivery or that time.
 
-        Fails with StoreError if nothing was stored. `attributes["identity"]` makes `seen` know it again.
+        Fails with StoreError if nothing was stored. `seen` knows it again by `attributes["identity"]` and ["digest"].
         """
         ...
 
@@ -78,8 +81,12 @@ class Dialer(Protocol):
         """Open a TCP connection. Raises OSError (unreachable, refused, TLS) or hilum.errors.Refused (policy)."""
         ...
 
-    def transport(self, *, tls: ssl.SSLContext | None = None) -> Any:
-        """An `httpx.AsyncBaseTransport` whose connections are opened by this dialer."""
+    def transport(self, *, tls: ssl.SSLContext | None = None, authentication: Kind | None = None) -> Any:
+        """An `httpx.AsyncBaseTransport` whose connections are opened by this dialer.
+
+        Its requests show who we are; tokens that this takes are got, kept and renewed. `tls` is the caller's no more:
+        a certificate of ours is put into it. Raises ConfigError where the authentication cannot work.
+        """
         ...
 
     def directory(self, path: str) -> Path:
@@ -144,12 +151,18 @@ class Destination(abc.ABC, Generic[C]):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a safe connectivity test found. `advice` says what a person should do about a failure."""
+    """What a safe connectivity test found. `advice` says what a person should do about a failure.
+
+    `status` is the protocol's own code, such as HTTP's, where the partner gave one.
+    """
 
     reachable: bool
     milliseconds: float
     detail: str = ""
     advice: str = ""
+    fault: Fault | None = None
+    status: int | None = None
+    timings: Timings | None = None
 
 
 class Probe(abc.ABC, Generic[C]):
@@ -164,6 +177,44 @@ class Probe(abc.ABC, Generic[C]):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Call:
+    """One request that somebody makes through the API. Headers and parameters add to the endpoint's own."""
+
+    body: bytes
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    timeout: int | None = None  # milliseconds; None: the endpoint's
+    idempotency_key: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reply:
+    """What the partner answered. `status` and `reason` are HTTP's; other protocols give 200 for what was taken."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+    timings: Timings
+    truncated: bool = False  # the body was larger than what is kept
+
+
+class Exchange(abc.ABC, Generic[C]):
+    """Asks and waits for the answer itself, once. A connector without one is asked through its Destination."""
+
+    def __init__(self, config: C, dialer: Dialer) -> None:
+        self.config = config
+        self.dialer = dialer
+
+    @abc.abstractmethod
+    async def exchange(self, call: Call) -> Reply:
+        """Whatever the partner answers is a Reply. Raises Failed where there was no answer."""
+
+    async def close(self) -> None:
+        """Close what is held open."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Connector:
     """What a connector module declares as `connector`: its schemes and its parts (None: it has none)."""
 
@@ -172,6 +223,7 @@ class Connector:
     source: type[Source[Any]] | None = None
     destination: type[Destination[Any]] | None = None
     probe: type[Probe[Any]] | None = None
+    exchange: type[Exchange[Any]] | None = None
     format: str = "bytes"  # what its payloads are unless the endpoint says otherwise: hl7v2, bytes …
     plain: tuple[str, ...] = ()  # those of its schemes that do not encrypt
     extra: str | None = None  # the optional extra of the hilum package that it needs
@@ -191,7 +243,7 @@ class Work:
     ) -> None:
         """`message` is `body` parsed, where someone has done that already; it is this work's to change."""
         self._body: bytes | None = body
-        self._message = message
+        self._message: hl7v2.Message | JsonDocument | None = message
         self.format = format
         self.attributes = dict(attributes) if attributes else {}
 
@@ -205,9 +257,20 @@ class Work:
     @property
     def message(self) -> hl7v2.Message:
         """The HL7 v2 message, parsed at first touch. Raises FormatError."""
-        if self._message is None:
-            self._message = hl7v2.Message.parse(self._body)  # type: ignore[arg-type]  # see body
+        if not isinstance(self._message, hl7v2.Message):
+            self._message = hl7v2.Message.parse(self.body)
         return self._message
+
+    @property
+    def json(self) -> JsonDocument:
+        """The JSON document, parsed at first touch; who changes it says so with `become`. Raises FormatError."""
+        if not isinstance(self._message, JsonDocument):
+            self._message = JsonDocument.parse(self.body)
+        return self._message
+
+    def document(self, format: str) -> Any:
+        """The message parsed: a JsonDocument where `format` is json, else an HL7 v2 message. Raises FormatError."""
+        return self.json if format == "json" else self.message
 
     def edit(self) -> hl7v2.Message:
         """The message, about to be changed: the bytes are made anew when they are asked for."""
@@ -218,6 +281,10 @@ class Work:
     def replace(self, body: bytes) -> None:
         """Go on with another payload."""
         self._body, self._message = body, None
+
+    def become(self, document: hl7v2.Message | JsonDocument, format: str) -> None:
+        """Go on with this document as the payload. Raises ValueError where it cannot be written."""
+        self._body, self._message, self.format = bytes(document), document, format
 
     def copy(self) -> Work:
         return Work(self.body, self.format, self.attributes)
@@ -243,28 +310,55 @@ class Rejected(StepError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Tried:
+    """A stored example that was run. `problems`: what it expects and does not find; none: it passed."""
+
+    input: str
+    expected: Any
+    found: Any  # written as `expected` is; None where nothing was made
+    problems: tuple[str, ...]
+
+
+def _no_mapping(name: str) -> Mapping[str, Any]:
+    raise ConfigError(f"there is no mapping {name}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class StepContext:
     """What a step may know when it is compiled."""
 
     timezone: str  # the source endpoint's zone
     where: str  # the step's place in the document, for error messages: routes[0].steps[1].map
     read: Callable[[str], str]  # a table, profile or script by its name in the operator's folder; raises ConfigError
+    mapping: Callable[[str], Mapping[str, Any]] = _no_mapping  # a stored mapping, NAME or NAME@3; raises ConfigError
+    format: str = "hl7v2"  # what its messages are: hl7v2, json, bytes …; empty: that is not known
 
 
 class Step(abc.ABC, Generic[C]):
-    """One verb on a message. Compiled once (`__init__`, raises ConfigError), then called for every message."""
+    """One verb on a message. Compiled once (`__init__`, raises ConfigError), then called for every message.
+
+    `reads` and `makes` are the formats of its messages before and after; `hl7v2_only` steps are refused others.
+    """
 
     Config: ClassVar[type[Config]]
     deterministic: ClassVar[bool] = True  # False: what it makes is stored, since it cannot be made again
+    hl7v2_only: ClassVar[bool] = False
 
     def __init__(self, config: C, context: StepContext) -> None:
+        if self.hl7v2_only and context.format == "json":
+            raise ConfigError("works on HL7 v2 alone, and its messages are JSON here", where=context.where)
         self.config = config
         self.context = context
+        self.reads = self.makes = context.format or "hl7v2"
 
     @abc.abstractmethod
     def run(self, work: Work) -> Result:
         """Change `work` and return it, return several, or turn it away. Raises StepError."""
 
-    def examples(self) -> list[str]:
-        """Run the step's stored examples; one line for each that fails."""
+    def tried(self) -> list[Tried]:
+        """Run the step's stored examples."""
         return []
+
+    def examples(self) -> list[str]:
+        """Run the step's stored examples; a line for all that one expects and does not find."""
+        return [f"examples[{number}]: {line}" for number, one in enumerate(self.tried()) for line in one.problems]

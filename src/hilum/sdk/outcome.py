@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)  # not frozen: made for each message
 class Delivered:
     """The destination took the message. `detail` is its answer's code, such as AA or 200; no patient data."""
 

@@ -55,6 +55,7 @@ from hilum import clock
 from hilum.errors import Refused, StoreError
 from hilum.sdk import config, contracts
 from hilum.sdk.contracts import Connector, Dialer, Inbox, Outbound, ProbeResult
+from hilum.sdk.faults import ADVICE, fault_of, reason_of
 from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
 
 ANSWERS: dict[bytes, Outcome] = {
@@ -172,15 +173,16 @@ class Probe(contracts.Probe[Config]):
 
     async def probe(self) -> ProbeResult:
         start = clock.monotonic()
-        detail, advice = "connected", ""
+        detail, fault = "connected", None
         try:
             transport, _ = await self.dialer.connect(
                 asyncio.Protocol, *self.config.address, timeout=self.config.timeout / 1000
             )
             transport.abort()
         except (OSError, Refused) as error:
-            detail, advice = str(error) or type(error).__name__, "See whether the partner runs and listens there."
-        return ProbeResult(not advice, (clock.monotonic() - start) * 1000, detail, advice)
+            detail, fault = reason_of(error), fault_of(error)
+        took = (clock.monotonic() - start) * 1000
+        return ProbeResult(fault is None, took, detail, ADVICE[fault] if fault else "", fault)
 
 
 connector = Connector(("$name",), Config, Source, Destination, Probe)

@@ -1,8 +1,9 @@
 """Everything that a hub holds in one encrypted file, and back.
 
-The archive is a tar (hub.db, hub.key, manifest.json last) inside age encryption (age-encryption.org/v1), written to
-the recovery key's public half. So whoever has the archive alone has nothing, and the hub itself cannot read it.
-keys.db and hub.mark are left out: the first is made again from the rows, the second belongs to one life of a store.
+The archive is a tar (hub.db, hub.key, the files that its rows name, manifest.json last) inside age encryption
+(age-encryption.org/v1), written to the recovery key's public half. So whoever has the archive alone has nothing, and
+the hub itself cannot read it. keys.db and hub.mark are left out: the first is made again from the rows, the second
+belongs to one life of a store.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 import threading
@@ -28,13 +30,15 @@ import pyrage
 from hilum import __version__, clock
 from hilum.errors import ConfigError, Conflict, StoreError, StoreFull
 from hilum.security.keyring import Keyring
-from hilum.store import Store, snapshot
+from hilum.store import Store, files, snapshot
 from hilum.store.database import SQLITE_FILE
 from hilum.store.lock import FolderLock
 
 KEYS = "hub.key"
 MANIFEST = "manifest.json"
 _FORMAT = 1
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_BESIDE = re.compile(rf"(?:{files.ARCHIVES}|{files.EXPORTS})/{_UUID}/{_UUID}{re.escape(files.SUFFIX)}")
 _COPY = "backup-copy.db"  # beside the store, which protects it as well; gone when the archive is written
 _STAGING = "restoring"
 _CHUNK = 1 << 18
@@ -54,6 +58,8 @@ class Report:
     rows: dict[str, int]
     newest: int | None
     body_hash: str | None  # SHA-256 of the newest message's body, hexadecimal
+    files: int = 0  # archives of bodies, and exports
+    missing: tuple[str, ...] = ()  # of those: they were removed while the backup was made, or lost before
     opened: int = 0
 
 
@@ -63,7 +69,8 @@ async def create(store: Store, target: Path, progress: Progress | None = None) -
     Raises ConfigError (PostgreSQL; no such folder), Conflict (another backup runs), StoreFull, StoreError.
     """
     if not store.database.embedded:
-        raise ConfigError("this store is on PostgreSQL: back it up with pg_dump, and keep hub.key with the dump")
+        beside = f"hub.key and the folders {files.ARCHIVES} and {files.EXPORTS}"
+        raise ConfigError(f"this store is on PostgreSQL: back it up with pg_dump, and keep {beside} with the dump")
     return await asyncio.to_thread(_create, store, target, _on_loop(progress))
 
 
@@ -91,7 +98,8 @@ def _create(store: Store, target: Path, told: Progress) -> Report:
             found = dataclasses.asdict(snapshot.describe(copied))
             manifest = {"format": _FORMAT, "hilum": __version__, "created_at": created_at, **found}
             with _created(partial) as file, _encrypted(file, Keyring.decode(keys.decode()).recipient) as stream:
-                _write(stream, copied, keys, manifest, lambda share: told(0.5 + share / 2))
+                content = _Content(store.folder, copied, keys, manifest)
+                _write(stream, content, lambda share: told(0.5 + share / 2))
             partial.replace(target)
             _sync(target.parent)
         finally:
@@ -101,14 +109,42 @@ def _create(store: Store, target: Path, told: Progress) -> Report:
     return _report(target, manifest)
 
 
-def _write(stream: IO[bytes], copied: Path, keys: bytes, manifest: dict[str, Any], told: Progress) -> None:
-    with tarfile.open(fileobj=stream, mode="w|") as tar, copied.open("rb") as file:
-        size, digest = copied.stat().st_size, hashlib.sha256()
-        tar.addfile(_member(SQLITE_FILE, size), _Counted(file, lambda done: told(done / size), digest))
-        tar.addfile(_member(KEYS, len(keys)), io.BytesIO(keys))
-        files = {SQLITE_FILE: digest.hexdigest(), KEYS: hashlib.sha256(keys).hexdigest()}
-        text = json.dumps({**manifest, "files": files}, indent=2).encode()
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Content:
+    """What goes into an archive. `manifest` grows while it is written."""
+
+    folder: Path
+    copied: Path
+    keys: bytes
+    manifest: dict[str, Any]
+
+
+def _write(stream: IO[bytes], content: _Content, told: Progress) -> None:
+    digests: dict[str, str] = {}
+    manifest, missing = content.manifest, list[str]()
+    with tarfile.open(fileobj=stream, mode="w|") as tar:
+        with content.copied.open("rb") as file:
+            digests[SQLITE_FILE] = _add(tar, SQLITE_FILE, file, content.copied.stat().st_size, told)
+        tar.addfile(_member(KEYS, len(content.keys)), io.BytesIO(content.keys))
+        digests[KEYS] = hashlib.sha256(content.keys).hexdigest()
+        for name in sorted(snapshot.beside(content.copied)):
+            try:
+                file = (content.folder / name).open("rb")
+            except FileNotFoundError:
+                missing.append(name)
+                continue
+            with file:
+                digests[name] = _add(tar, name, file, os.fstat(file.fileno()).st_size, lambda share: None)
+        manifest |= {"files": digests, "missing": missing}
+        text = json.dumps(manifest, indent=2).encode()
         tar.addfile(_member(MANIFEST, len(text)), io.BytesIO(text))
+
+
+def _add(tar: tarfile.TarFile, name: str, file: IO[bytes], size: int, told: Progress) -> str:
+    """Its SHA-256, in hexadecimal."""
+    digest = hashlib.sha256()
+    tar.addfile(_member(name, size), _Counted(file, lambda done: told(done / max(size, 1)), digest))
+    return digest.hexdigest()
 
 
 def _restore(archive: Path, recovery_key: str, folder: Path, verify: bool, told: Progress) -> Report:
@@ -128,6 +164,11 @@ def _restore(archive: Path, recovery_key: str, folder: Path, verify: bool, told:
             opened = 0
             if verify:
                 opened = snapshot.verify(staging / SQLITE_FILE, keyring, lambda share: told(half + share * half))
+            for below in [one for one in staging.rglob("*") if one.is_dir()]:
+                _sync(below)
+            for name in (files.ARCHIVES, files.EXPORTS):
+                if (staging / name).is_dir():
+                    (staging / name).replace(folder / name)
             for name in (SQLITE_FILE, KEYS):  # in this order: a store without its keys is refused at start
                 _sync(staging / name)
                 (staging / name).replace(folder / name)
@@ -144,10 +185,11 @@ def _read(archive: Path, identity: Any, folder: Path, told: Progress) -> dict[st
     found: dict[str, str] = {}
     with _decrypted(archive, identity, told) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
-            source = tar.extractfile(member) if member.name in {SQLITE_FILE, KEYS, MANIFEST} - set(found) else None
+            source = tar.extractfile(member) if _belongs(member.name) and member.name not in found else None
             if source is None:
                 raise StoreError(f"{archive} holds {member.name}, which no backup has")
             digest = hashlib.sha256()
+            (folder / member.name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _created(folder / member.name) as file:
                 shutil.copyfileobj(_Counted(source, lambda done: None, digest), file, _CHUNK)
             found[member.name] = digest.hexdigest()
@@ -157,18 +199,31 @@ def _read(archive: Path, identity: Any, folder: Path, told: Progress) -> dict[st
             raise StoreError(
                 f"{archive} was written by Hilum {manifest['hilum']}, which is newer; restore with that one"
             )
-        whole = all(manifest["files"][name] == found[name] for name in (SQLITE_FILE, KEYS))
+        whole = {SQLITE_FILE, KEYS} <= found.keys() and manifest["files"] == _without(found, {MANIFEST})
+        missing = set(manifest.setdefault("missing", []))
         described = {name: manifest[name] for name in ("schema", "rows", "newest", "body_hash")}
     except (OSError, ValueError, KeyError, TypeError):
         raise StoreError(f"{archive} is no backup of Hilum") from None
-    if not whole or described != dataclasses.asdict(snapshot.describe(folder / SQLITE_FILE)):
+    whole = whole and described == dataclasses.asdict(snapshot.describe(folder / SQLITE_FILE))
+    if not whole or _without(snapshot.beside(folder / SQLITE_FILE), missing).items() - found.items():
         raise StoreError(f"{archive} does not hold what its manifest says")
     return manifest
 
 
 def _report(archive: Path, manifest: dict[str, Any]) -> Report:
     known = {name: manifest[name] for name in ("hilum", "schema", "created_at", "rows", "newest", "body_hash")}
-    return Report(archive=str(archive), size=archive.stat().st_size, **known)
+    beside = len(manifest["files"].keys() - {SQLITE_FILE, KEYS})
+    missing = tuple(manifest["missing"])
+    return Report(archive=str(archive), size=archive.stat().st_size, files=beside, missing=missing, **known)
+
+
+def _without(digests: dict[str, str], names: set[str]) -> dict[str, str]:
+    return {name: digest for name, digest in digests.items() if name not in names}
+
+
+def _belongs(name: str) -> bool:
+    """Whether a member of a tar is one of ours: nothing else is written, wherever it says that it wants to go."""
+    return name in (SQLITE_FILE, KEYS, MANIFEST) or _BESIDE.fullmatch(name) is not None
 
 
 def _identity(recovery_key: str) -> Any:

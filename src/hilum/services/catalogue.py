@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from typing import Any
+
+from pydantic import BaseModel
 
 from hilum.sdk.contracts import Connector, Step
 from hilum.sdk.registry import Registry
@@ -54,12 +57,18 @@ def _connector(one: Connector) -> ConnectorEntry:
         parts=[name for name, part in parts.items() if part is not None],
         format=one.format,
         extra=one.extra,
-        schema=one.config.model_json_schema(),
+        schema=_schema(one.config),
     )
 
 
 def _step(name: str, one: type[Step[Any]]) -> StepEntry:
-    return StepEntry(name, _summary(one.__module__), one.deterministic, one.Config.model_json_schema())
+    return StepEntry(name, _summary(one.__module__), one.deterministic, _schema(one.Config))
+
+
+@functools.cache
+def _schema(config: type[BaseModel]) -> dict[str, Any]:
+    """Made once: it is the same for everybody, as long as the process lives."""
+    return config.model_json_schema()
 
 
 def _summary(module: str) -> str:

@@ -5,26 +5,35 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from hilum import clock
-from hilum.errors import ConfigError, Conflict, NotFound
+from hilum import clock, telemetry
+from hilum.errors import ConfigError, Conflict, NotFound, StoreError
 from hilum.intake.routing import pin
 from hilum.model import document
+from hilum.model.access import Scope
+from hilum.model.audit import Act, Change
 from hilum.model.configuration import Configuration, Endpoint
-from hilum.pipeline import compile_route
+from hilum.pipeline import compile_route, used
+from hilum.pipeline.mapping import compile_mapping, form_of
+from hilum.sdk.authentication.oauth2 import ADDRESSES
 from hilum.sdk.config import read
 from hilum.sdk.registry import Registry
-from hilum.security.references import resolve
-from hilum.store import Connection, Store, configuration, deliveries, jobs
+from hilum.security.references import FROM_API, KINDS, Secrets, missing, resolve, vault_names
+from hilum.services.entries import Entries
+from hilum.services.field_changes import field_changes
+from hilum.store import Connection, Store, configuration, deliveries, jobs, mappings, studies
 from hilum.store.configuration import Stored
+
+log = telemetry.logger("configuration")
+_NO_STUDY = -1  # a study that is about to be made: it has no entries yet, but is not the whole organization either
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Change:
+class Difference:
     """One difference between what is and what would be; `detail` lists the keys that differ."""
 
     action: Literal["create", "change", "remove"]
@@ -56,24 +65,46 @@ def load(path: Path) -> tuple[Configuration, Path]:
 
 
 def compile_all(
-    wanted: Configuration, registry: Registry, *, folder: Path | None, environ: Mapping[str, str]
+    wanted: Configuration,
+    registry: Registry,
+    *,
+    folder: Path | None,
+    environ: Mapping[str, str],
+    vault: Mapping[str, Mapping[str, str]] | None = None,
+    allowed: Collection[str] = KINDS,
+    mappings: Mapping[str, Mapping[str, Any]] | None = None,
+    endpoint_mappings: bool = True,
 ) -> Compiled:
-    """Validate everything, compile every route, run every stored example. Never raises for what it finds."""
+    """Validate everything, compile every route, run every stored example. Never raises for what it finds.
+
+    `vault`: by integration, the values of the vault that it may use, by NAME and NAME.FIELD. An entry that is not there
+    is no problem: it may come later, and until then the endpoint that needs it does not run, and says so. `allowed`:
+    the kinds of references. `mappings`: the stored ones, by NAME and NAME@3. `endpoint_mappings`: whether those that
+    stand in endpoints are looked at too; of what the API makes its initialization does it, as a step of its own.
+    """
     problems = list(document.check(wanted))
     endpoints = {f"{one.name}/{each.name}": each for one in wanted.integrations for each in one.endpoints}
+    environments = {one.name: one.environment or wanted.environment for one in wanted.integrations}
     formats: dict[str, str] = {}
     for reference, endpoint in endpoints.items():
         try:
             connector = registry.connector(endpoint.scheme, f"{reference}.url")
             formats[reference] = str(endpoint.options.get("format", connector.format))
             values = {"url": endpoint.url, "timeout": endpoint.timeout, **endpoint.options}
-            read(connector.config, resolve(values, environ=environ, folder=folder), reference)
+            entries = _stood_in((vault or {}).get(reference.partition("/")[0], {}))
+            values = resolve(values, environ=environ, folder=folder, allowed=allowed, secrets=entries)
+            read(connector.config, values, reference)
             part = connector.source if endpoint.direction == "inbound" else connector.destination
             if part is None:
                 verb = "receive" if endpoint.direction == "inbound" else "send"
                 raise ConfigError(f"{endpoint.scheme} cannot {verb}", where=f"{reference}.direction")
-            if wanted.environment == "production" and endpoint.scheme in connector.plain:
-                problems += _plaintext(reference, endpoint)
+            if environments[reference.partition("/")[0]] == "production":
+                if endpoint.scheme in connector.plain:
+                    problems += _plaintext(reference, endpoint, "url", endpoint.url)
+                for name, url in _servers(values):
+                    problems += _plaintext(reference, endpoint, f"authentication.{name}", url)
+            if endpoint_mappings:
+                problems += _mappings(reference, endpoint, form_of(endpoint, connector), registry)
         except ConfigError as error:
             problems.append(str(error))
     routes: dict[str, dict[str, Any]] = {}
@@ -85,19 +116,58 @@ def compile_all(
         try:
             form = formats.get(route.source, "bytes")
             pipeline = compile_route(
-                route, registry=registry, source=source, source_format=form, destinations=outbound, folder=folder
-            )
+                route, registry=registry, source=source, source_format=form, destinations=outbound, folder=folder,
+                mappings=mappings,
+            )  # fmt: skip
             problems += [f"routes[{route.name}].{line}" for line in pipeline.examples()]
             routes[route.name] = _plain(pin(route, source, form, outbound, pipeline))
         except ConfigError as error:
-            if str(error) not in problems:
-                problems.append(str(error))
+            problems += [text for one in error.problems if (text := str(one)) not in problems]
     return Compiled(wanted, routes, tuple(problems))
 
 
-def _plaintext(reference: str, endpoint: Endpoint) -> Iterator[str]:
+def _stood_in(found: Mapping[str, str]) -> Secrets:
+    """Looks into the vault; for an entry that is not there something stands in."""
+
+    def look(name: str) -> str:
+        entry = name.partition(".")[0]
+        if name not in found and any(one.partition(".")[0] == entry for one in found):
+            raise ConfigError(missing(name, found))
+        return found.get(name, "stands-in")
+
+    return look
+
+
+def _servers(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The unencrypted addresses of an authorization server: what goes there opens the partner (S3-30, C-24)."""
+    given = values.get("authentication")
+    if not isinstance(given, Mapping):
+        return
+    for name in ADDRESSES:
+        url = given.get(name) or given.get(name.replace("_url", "Url"))
+        if isinstance(url, str) and url.lower().startswith("http://"):
+            yield name, url
+
+
+def _mappings(reference: str, endpoint: Endpoint, form: str, registry: Registry) -> Iterator[str]:
+    """What is wrong with mappings that stand in an endpoint itself; those that it names were checked when stored."""
+    for key in mappings.KEYS:
+        given, where = getattr(endpoint, key), f"{reference}.{key}"
+        if not isinstance(given, dict):
+            continue
+        try:
+            made = compile_mapping(
+                given, registry=registry, format=form, timezone=endpoint.timezone, where=where,
+                answers=key == "response_mapping",
+            )  # fmt: skip
+            yield from (f"{where}.{line}" for line in made.step.examples())
+        except ConfigError as error:
+            yield str(error)
+
+
+def _plaintext(reference: str, endpoint: Endpoint, place: str, url: str) -> Iterator[str]:
     """In production an unencrypted connection to another host names its reason."""
-    host = urlsplit(endpoint.url).hostname or ""
+    host = urlsplit(url).hostname or ""
     try:
         loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -105,19 +175,21 @@ def _plaintext(reference: str, endpoint: Endpoint) -> Iterator[str]:
     if loopback:
         return
     if endpoint.plaintext is None:
-        yield f"{reference}.url: production needs TLS to other hosts, or plaintext: {{reason, until}}"
+        yield f"{reference}.{place}: production needs TLS to other hosts, or plaintext: {{reason, until}}"
     elif endpoint.plaintext.until < clock.now().date():
         yield f"{reference}.plaintext: the exception ended on {endpoint.plaintext.until}"
 
 
-def plan(compiled: Compiled, stored: Stored | None) -> list[Change]:
+def plan(compiled: Compiled, stored: Stored | None) -> list[Difference]:
     """What applying would change, in order: organization, integrations, endpoints, routes."""
     wanted = compiled.configuration
-    changes: list[Change] = []
+    changes: list[Difference] = []
     old = stored.document if stored else {}
     new = _organization(wanted)
     if old != new:
-        changes.append(Change("change" if stored else "create", "organization", wanted.organization, _keys(old, new)))
+        changes.append(
+            Difference("change" if stored else "create", "organization", wanted.organization, _keys(old, new))
+        )
     integrations = {one.name: _plain(one.model_dump(mode="json", by_alias=True)) for one in wanted.integrations}
     changes += _differences("integration", stored.integrations if stored else {}, integrations, stored)
     routes = {name: one.document for name, one in stored.routes.items()} if stored else {}
@@ -141,28 +213,62 @@ def _of_file(stored: Stored, kind: str, name: str) -> bool:
 class Configurations:
     """The use cases. Everything they write, the engine makes so."""
 
-    def __init__(self, store: Store, registry: Registry, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, environ: Mapping[str, str], entries: Entries | None = None
+    ) -> None:
+        """`entries` looks into the vault; None: every entry may be there."""
         self._store = store
         self._registry = registry
         self._environ = environ
+        self._entries = entries
 
-    async def plan(self, wanted: Configuration, folder: Path | None) -> tuple[Compiled, list[Change]]:
-        compiled = compile_all(wanted, self._registry, folder=folder, environ=self._environ)
+    async def plan(
+        self, wanted: Configuration, folder: Path | None, managed_by: str = "file"
+    ) -> tuple[Compiled, list[Difference]]:
+        """What is managed by the API may refer to the vault alone, not to the machine's files and variables."""
         stored = await self._store.read(configuration.read, wanted.organization)
+        compiled = compile_all(
+            wanted,
+            self._registry,
+            folder=folder,
+            environ=self._environ,
+            vault=await self._vault(wanted, stored[0]) if stored else {},
+            allowed=KINDS if managed_by == "file" else FROM_API,
+            endpoint_mappings=managed_by == "file",
+            mappings=await self._mappings(wanted, stored[0]) if stored else {},
+        )
         return compiled, plan(compiled, stored[0] if stored else None)
+
+    async def _vault(self, wanted: Configuration, stored: Stored) -> dict[str, dict[str, str]]:
+        """By integration, what it may use of the entries that it names."""
+        found: dict[str, dict[str, str]] = {}
+        numbers = await self._store.within(stored.id).read(studies.numbers, stored.id)
+        for one in wanted.integrations:
+            names = vault_names(_plain(one.model_dump(mode="json", by_alias=True)))
+            study = numbers.get(one.study, _NO_STUDY) if one.study is not None else None
+            if names and self._entries is not None:
+                try:
+                    found[one.name] = await self._entries.values(stored.id, study, names)
+                except StoreError as error:  # a key service may be away for a while: that stops no configuration
+                    log.warning("the vault does not open; its entries are not checked", reason=str(error))
+        return found
+
+    async def _mappings(self, wanted: Configuration, stored: Stored) -> dict[str, dict[str, Any]]:
+        names = [name for route in wanted.routes for name in used(route)]
+        return await self._store.within(stored.id).read(mappings.known, stored.id, names) if names else {}
 
     async def apply(
         self,
+        act: Act,
         wanted: Configuration,
         folder: Path | None,
         *,
-        actor: str,
         managed_by: str = "file",
         drain: bool = False,
         discard: str | None = None,
-    ) -> list[Change]:
+    ) -> list[Difference]:
         """Make it so, all or nothing. Raises ConfigError (problems), Conflict (a removed endpoint has backlog)."""
-        compiled, changes = await self.plan(wanted, folder)
+        compiled, changes = await self.plan(wanted, folder, managed_by)
         if compiled.problems:
             raise ConfigError("; ".join(compiled.problems))
         stored = await self._store.read(configuration.read, wanted.organization)
@@ -172,16 +278,16 @@ class Configurations:
             listed = ", ".join(f"{reference} ({count})" for reference, count in sorted(waiting.items()))
             raise Conflict(f"deliveries wait for removed endpoints: {listed}; use --drain, or --discard REASON")
         if changes:
-            await self._store.write(_write, compiled, gone, managed_by, drain, discard, actor)
+            whole = self._store.within(None)  # it may make a new organization
+            await whole.change(act, _write, act, compiled, changes, gone, managed_by, drain, discard)
             self._store.signal("configuration")
             self._store.signal("job")
         return changes
 
-    async def release(self, organization: str, name: str) -> None:
+    async def release(self, act: Act, name: str) -> None:
         """Hand what a file manages over to API and console. Raises NotFound."""
-        stored = await self._store.read(configuration.read, organization)
-        if not stored or not await self._store.write(configuration.release, stored[0].id, name):
-            raise NotFound(f"no integration or route is called {name}")
+        await self._store.within(act.organization).change(act, _release, act.organization, name)
+        self._store.signal("configuration")  # from now on the deny rules of what people configure bind it
 
     async def _waiting(self, stored: Stored, references: list[str]) -> dict[str, int]:
         def count(connection: Connection) -> dict[str, int]:
@@ -197,21 +303,30 @@ class Configurations:
         return await self._store.read(count)
 
 
+def _release(connection: Connection, organization: int, name: str) -> Change:
+    if not configuration.release(connection, organization, name):
+        raise NotFound(f"no integration or route is called {name}")
+    return Change(None, f"configuration/{name}", {"managed_by": "file"}, {"managed_by": "api"})
+
+
 def _write(
     connection: Connection,
+    act: Act,
     compiled: Compiled,
+    changes: list[Difference],
     gone: list[str],
     managed_by: str,
     drain: bool,
     discard: str | None,
-    actor: str,
-) -> None:
+) -> Change:
     wanted = compiled.configuration
     owner = configuration.put_organization(connection, wanted.organization, _organization(wanted))
+    act.scope = Scope(owner)
     stored = configuration.read(connection, wanted.organization)[0]
+    before, after = _told(changes, stored, compiled)
     for integration in wanted.integrations:
         values = _plain(integration.model_dump(mode="json", by_alias=True))
-        configuration.put_integration(connection, owner, integration.name, values, managed_by)
+        configuration.put_integration(connection, owner, integration.name, values, managed_by, act=act)
         for endpoint in integration.endpoints:
             configuration.put_endpoint(
                 connection,
@@ -223,17 +338,36 @@ def _write(
     for name in set(stored.integrations) - {one.name for one in wanted.integrations}:
         if not _of_file(stored, "integration", name):
             continue
-        configuration.remove_integration(connection, owner, name)
+        configuration.remove_integration(connection, owner, name, act)
     for reference in gone:
         configuration.remove_endpoint(connection, owner, reference, draining=drain)
         if discard is not None:
             arguments = {"destination": stored.endpoints[reference], "reason": discard}
-            jobs.insert(connection, "discard", arguments, actor=actor, organization=owner)
+            jobs.insert(connection, "discard", arguments, actor=act.principal.id, organization=owner)
     for name, pinned in compiled.routes.items():
-        configuration.put_route(connection, owner, name, pinned, managed_by)
+        configuration.put_route(connection, owner, name, pinned, managed_by, act)
     for name in set(stored.routes) - set(compiled.routes):
         if _of_file(stored, "route", name):
             configuration.retire_route(connection, owner, name)
+    shown = [{"action": one.action, "kind": one.kind, "name": one.name, "detail": one.detail} for one in changes]
+    after |= {"changes": shown, "removed": gone, "drain": drain, "discard": discard or ""}
+    return Change(None, f"configuration/{wanted.organization}", before, after)
+
+
+def _told(
+    changes: list[Difference], stored: Stored, compiled: Compiled
+) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
+    """Field by field, what integrations and routes were and what they become."""
+    integrations = {one.name: one.model_dump(mode="json", by_alias=True) for one in compiled.configuration.integrations}
+    old = {"integration": stored.integrations, "route": {name: one.document for name, one in stored.routes.items()}}
+    new: dict[str, Mapping[str, Any]] = {"integration": integrations, "route": compiled.routes}
+    before, after = dict[str, Any](), dict[str, Any]()
+    for one in changes:
+        if one.kind in old:
+            was, becomes = field_changes(old[one.kind].get(one.name), new[one.kind].get(one.name))
+            before |= {f"{one.kind}/{one.name}": was} if was else {}
+            after |= {f"{one.kind}/{one.name}": becomes} if becomes else {}
+    return before, after
 
 
 def _organization(wanted: Configuration) -> dict[str, Any]:
@@ -242,16 +376,16 @@ def _organization(wanted: Configuration) -> dict[str, Any]:
 
 def _differences(
     kind: str, old: Mapping[str, dict[str, Any]], new: Mapping[str, dict[str, Any]], stored: Stored | None
-) -> list[Change]:
+) -> list[Difference]:
     changes = []
     for name in sorted({*old, *new}):
         if name not in old:
-            changes.append(Change("create", kind, name))
+            changes.append(Difference("create", kind, name))
         elif name not in new:
             if stored is None or _of_file(stored, kind, name):
-                changes.append(Change("remove", kind, name))
+                changes.append(Difference("remove", kind, name))
         elif old[name] != new[name]:
-            changes.append(Change("change", kind, name, _keys(old[name], new[name])))
+            changes.append(Difference("change", kind, name, _keys(old[name], new[name])))
     return changes
 
 

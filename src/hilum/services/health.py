@@ -31,13 +31,18 @@ class Readiness:
     reason: str
     unhealthy: list[Problem]
     free_disk: float  # share of the disk that is free
+    evidence: str = ""  # what is wrong with the audit trail; empty: nothing
 
 
 class Health:
-    def __init__(self, store: Store, names: Names, status: Callable[[], Status | None]) -> None:
+    def __init__(
+        self, store: Store, names: Names, status: Callable[[], Status | None], evidence: Callable[[], str] = str
+    ) -> None:
+        """`evidence` says what is wrong with the audit trail: it makes nothing unready, but must not be silent."""
         self._store = store
         self._names = names
         self._status = status
+        self._evidence = evidence
 
     async def ready(self) -> Readiness:
         """A taken port makes an endpoint unhealthy, not the hub: the rest runs."""
@@ -47,7 +52,8 @@ class Health:
             free = await asyncio.to_thread(shutil.disk_usage, self._store.folder)
             return Readiness(False, reason or "the engine does not run", [], free.free / free.total)
         stopped = [Problem(one.reference, one.problem) for one in status.sources if not one.running]
-        return Readiness(not reason, reason, sorted(stopped, key=lambda one: one.reference), status.free_disk)
+        stopped.sort(key=lambda one: one.reference)
+        return Readiness(not reason, reason, stopped, status.free_disk, self._evidence())
 
     async def _store_answers(self) -> str:
         """Empty, or why not."""

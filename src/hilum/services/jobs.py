@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from hilum.errors import Conflict, NotFound
+from hilum.jobs import AWAITED
+from hilum.model.audit import Act, Change
 from hilum.model.status import Status
-from hilum.store import Store, jobs
+from hilum.store import Connection, Store, jobs
 
 DEADLINE = 10.0  # seconds that a request waits for the result of its job
 _LOOK = 0.5  # another process may do the work: its signal does not come here
@@ -36,34 +38,63 @@ class Jobs:
         self._status = status
         self._deadline = deadline
 
-    async def run(self, organization: int, kind: str, arguments: dict[str, Any], *, actor: str) -> JobState:
+    @property
+    def runs(self) -> bool:
+        """Whether an engine runs in this process."""
+        return self._status() is not None
+
+    async def run(self, act: Act, kind: str, arguments: dict[str, Any], entity: str) -> JobState:
         """Insert a job and wait for its end, or for the deadline. Raises Conflict with the reason of a failed one."""
-        number = await self._store.write(jobs.insert, kind, arguments, actor=actor, organization=organization)
+        number = await self._store.within(act.organization).change(act, _insert, act, kind, arguments, entity)
+        return await self._ended(number, kind, self._deadline)
+
+    async def ask(self, act: Act, kind: str, arguments: dict[str, Any], seconds: float) -> JobState:
+        """`run` as a part of an act whose event is stored by whoever does it. Raises Conflict."""
+        own = self._store.within(act.organization)
+        number = await own.write(
+            jobs.insert, kind, arguments, actor=act.principal.id, organization=act.organization
+        )  # fmt: skip
+        return await self._ended(number, kind, seconds)
+
+    async def wait(self, number: int, kind: str, seconds: float) -> None:
+        """Until a job that was inserted has ended, or the time is over; without an engine nobody waits."""
         done = asyncio.Event()
         forget = self._store.subscribe(f"job/{number}", done.set)
         try:
-            self._store.signal("job")
-            if self._status() is not None:
+            self._store.signal("awaited" if kind in AWAITED else "job")
+            if self.runs and seconds > 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._end(number, done), self._deadline)
-            job = await self._store.read(jobs.get, number)
+                    await asyncio.wait_for(self._end(number, done), seconds)
         finally:
             forget()
+
+    async def _ended(self, number: int, kind: str, seconds: float) -> JobState:
+        await self.wait(number, kind, seconds)
+        job = await self._store.read_small(jobs.get, number)
         if job.state == "failed":
             raise Conflict(str((job.result or {}).get("reason", "the job failed")))
         return _state(job)
 
-    async def show(self, organization: int, identifier: uuid.UUID) -> JobState:
-        """Raises NotFound."""
-        job = await self._store.read(jobs.find, identifier)
-        if job is None or job.organization != organization:
+    async def show(self, act: Act, identifier: uuid.UUID) -> JobState:
+        """Raises NotFound. Who may see some studies alone sees the jobs that they started themselves."""
+        job = await self._store.within(act.organization).read(jobs.find, identifier)
+        own = act.scope.studies is None or (job is not None and job.actor == act.principal.id)
+        if job is None or job.organization != act.organization or not own:
             raise NotFound(f"there is no job {identifier}")
         return _state(job)
 
     async def _end(self, number: int, done: asyncio.Event) -> None:
-        while (await self._store.read(jobs.get, number)).state not in _ENDED:
+        while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(done.wait(), _LOOK)
+                return
+            if (await self._store.read_small(jobs.get, number)).state in _ENDED:
+                return
+
+
+def _insert(connection: Connection, act: Act, kind: str, arguments: dict[str, Any], entity: str) -> Change:
+    number = jobs.insert(connection, kind, arguments, actor=act.principal.id, organization=act.organization)
+    return Change(number, entity, after={"job": kind, **arguments})
 
 
 def _state(job: jobs.Job) -> JobState:

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable
 
 from hilum import clock
+from hilum.model.access import Scope
+from hilum.model.audit import Act
 from hilum.model.status import LaneStatus, Status, StuckLane
 from hilum.services.jobs import Jobs, JobState
 from hilum.services.messages import lane_name, stamp
@@ -52,26 +54,32 @@ class Lanes:
         self._jobs = jobs
         self._status = status
 
-    async def all(self, organization: int) -> list[Lane]:
+    async def all(self, scope: Scope) -> list[Lane]:
         """Every destination, by name."""
         status = self._status()
         if status is not None:
-            found = [_lane(one) for one in status.lanes if one.organization == organization]
+            within = await self._names.visible(scope)
+            found = [
+                _lane(one)
+                for one in status.lanes
+                if one.organization == scope.organization and (within is None or one.number in within)
+            ]
         else:
-            known = await self._names.known(organization, "outbound")
-            found = await self._store.read(_stopped, known)
+            known = await self._names.known(scope, "outbound")
+            found = await self._store.within(scope.organization).read(_stopped, known)
         return sorted(found, key=lambda one: one.reference)
 
-    async def retry(self, organization: int, reference: str, *, actor: str) -> JobState:
+    async def retry(self, act: Act, reference: str) -> JobState:
         """Try now: forgets waiting times and the breaker, frees what is blocked. Raises NotFound, Conflict."""
-        destination = await self._names.endpoint(organization, reference, "outbound")
-        return await self._jobs.run(organization, "retry_lane", {"destination": destination}, actor=actor)
+        destination = await self._names.endpoint(act.scope, reference, "outbound")
+        return await self._jobs.run(act, "retry_lane", {"destination": destination}, f"lane/{reference}")
 
-    async def skip(self, organization: int, reference: str, delivery: int, reason: str, *, actor: str) -> JobState:
+    async def skip(self, act: Act, reference: str, delivery: int, reason: str) -> JobState:
         """Take the delivery at the head of its lane out of it. Raises NotFound, Conflict where it is no such head."""
-        destination = await self._names.endpoint(organization, reference, "outbound")
+        destination = await self._names.endpoint(act.scope, reference, "outbound")
         arguments = {"destination": destination, "delivery": delivery, "reason": reason}
-        return await self._jobs.run(organization, "skip_delivery", arguments, actor=actor)
+        act.reason = reason
+        return await self._jobs.run(act, "skip_delivery", arguments, f"lane/{reference}")
 
 
 def _lane(one: LaneStatus) -> Lane:

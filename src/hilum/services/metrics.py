@@ -16,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from hilum import clock, telemetry
 from hilum.errors import StoreError
 from hilum.model.message import Disposition
+from hilum.model.pool import PoolUse
 from hilum.model.status import Status
 from hilum.services.names import Names
 from hilum.store import Store
@@ -36,6 +37,7 @@ class Metrics:
         self._references: Mapping[int, str] = {}
         self._organizations: Mapping[int, str] = {}
         self._highest: Counter[tuple[str, ...]] = Counter()
+        self._answers: dict[tuple[str, str, str], telemetry.Latency] = {}
         self._task: asyncio.Task[None] | None = None
         self._registry = CollectorRegistry()
         self._lag = Histogram(
@@ -66,10 +68,20 @@ class Metrics:
                 self._organizations = await self._names.organizations(owners)
         return generate_latest(self._registry)
 
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request of the API was answered; `route` is its path with the names of its parameters."""
+        labels = (method if route else "", route, str(status))  # a client can make up methods, not routes
+        latency = self._answers.get(labels)
+        if latency is None:
+            latency = self._answers[labels] = telemetry.Latency()
+        latency.observe(seconds)
+
     def collect(self) -> Iterable[Metric]:
         """What the registry asks for."""
         yield from self._messages()
+        yield self._requests()
         yield _gauge("hilum_process_threads", "Threads of the process.", threading.active_count())
+        yield from _connections(self._store.database.use())
         status = self._status()
         if status is None:
             return
@@ -101,6 +113,16 @@ class Metrics:
         unrouted.add_metric([], waiting)
         yield received
         yield unrouted
+
+    def _requests(self) -> Metric:
+        """How long the API took, by route and status: volumes and error rates are its counts."""
+        took = HistogramMetricFamily(
+            "hilum_http_request_seconds", "From a request of the API until its answer.",
+            labels=("method", "route", "status"),
+        )  # fmt: skip
+        for labels, latency in sorted(self._answers.items()):
+            took.add_metric(labels, _buckets(latency.counts), latency.sum)
+        return took
 
     def _destinations(self, status: Status) -> Iterator[Metric]:
         labels = ("organization", "destination")
@@ -145,6 +167,17 @@ class Metrics:
             before = clock.monotonic()
             await asyncio.sleep(_LOOK)
             self._lag.observe(max(clock.monotonic() - before - _LOOK, 0))
+
+
+def _connections(use: PoolUse) -> Iterator[Metric]:
+    """The database connections that reads share."""
+    held = GaugeMetricFamily("hilum_database_connections", "Readers' connections by what they do.", labels=("state",))
+    for state, count in (("in_use", use.in_use), ("idle", use.idle)):
+        held.add_metric([state], count)
+    timeouts = CounterMetricFamily("hilum_database_timeouts", "Reads that waited too long for a connection.")
+    timeouts.add_metric([], use.timeouts)
+    yield from (held, timeouts)
+    yield _gauge("hilum_database_connections_most", "How many there may be, overflow included.", use.pool.most)
 
 
 def _buckets(counts: Sequence[int]) -> list[tuple[str, float]]:

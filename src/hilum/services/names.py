@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from hilum.errors import NotFound
+from hilum.model.access import SYSTEM, Scope
+from hilum.model.configuration import RESERVED
 from hilum.store import Store, configuration, endpoints
 from hilum.store.endpoints import Known
-
-NOBODY = 0  # the organization of a hub that nothing was applied to: it has nothing to list
 
 
 class Names:
@@ -24,11 +24,13 @@ class Names:
         self._routes: dict[int, str] = {}
 
     async def organization(self, name: str | None = None) -> int:
-        """Its number; without a name the first one's. Raises NotFound."""
+        """Its number; without a name the first one's, or where there is none the hub's own. Raises NotFound."""
+        if name == RESERVED:
+            return SYSTEM
         if not self._organizations or (name is not None and name not in self._organizations):
             self._organizations = await self._store.read(endpoints.organizations)
         if name is None:
-            return next(iter(self._organizations.values()), NOBODY)
+            return next(iter(self._organizations.values()), SYSTEM)
         if name not in self._organizations:
             raise NotFound(f"no organization is called {name}")
         return self._organizations[name]
@@ -51,20 +53,26 @@ class Names:
             await self._refresh()
         return self._routes
 
-    async def known(self, organization: int, direction: str) -> list[Known]:
-        """The endpoints of an organization that serve, as configured right now."""
-        return [
-            one
-            for one in await self._store.read(endpoints.read)
-            if one.organization == organization and one.direction == direction and one.serves
-        ]
+    async def known(self, scope: Scope, direction: str) -> list[Known]:
+        """The endpoints within that serve, as configured right now."""
+        return [one for one in await self._all(scope) if one.direction == direction and one.serves]
 
-    async def endpoint(self, organization: int, reference: str, direction: str | None = None) -> int:
+    async def endpoint(self, scope: Scope, reference: str, direction: str | None = None) -> int:
         """The number of an endpoint, also of a removed one. Raises NotFound."""
-        for one in await self._store.read(endpoints.read):
-            if (one.organization, one.reference) == (organization, reference) and direction in (None, one.direction):
+        for one in await self._all(scope):
+            if one.reference == reference and direction in (None, one.direction):
                 return one.number
         raise NotFound(f"there is no {direction + ' ' if direction else ''}endpoint {reference}")
+
+    async def visible(self, scope: Scope) -> frozenset[int] | None:
+        """The numbers of all endpoints within, removed ones too; None: the organization's, whichever they are."""
+        if scope.studies is None:
+            return None
+        return frozenset(one.number for one in await self._all(scope))
+
+    async def _all(self, scope: Scope) -> list[Known]:
+        known = await self._store.within(scope.organization).read(endpoints.read)
+        return [one for one in known if one.organization == scope.organization and scope.admits(one.study)]
 
     async def _refresh(self) -> None:
         self._endpoints, self._routes = await self._store.read(configuration.names)

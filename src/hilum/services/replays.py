@@ -12,11 +12,13 @@ from hilum import clock, telemetry
 from hilum.errors import FormatError
 from hilum.intake.identity import Identity, search_key
 from hilum.intake.routing import Verdict
+from hilum.model.access import Scope
+from hilum.model.audit import Act
 from hilum.model.message import Disposition, Message, NewMessage
 from hilum.services.messages import Messages, Query, narrow
 from hilum.services.names import Names
 from hilum.services.routes import Routes, Start
-from hilum.store import Connection, Store, messages
+from hilum.store import Connection, Store, Within, keys, messages
 
 MOST = 10_000  # messages of one request
 _SHOWN = 100  # ids in its answer
@@ -41,53 +43,61 @@ class Replays:
         self._routes = routes
         self._messages = stored
 
-    async def one(
-        self, organization: int, identifier: uuid.UUID, reason: str, body: bytes | None = None, *, actor: str
-    ) -> str:
+    async def one(self, act: Act, identifier: uuid.UUID, reason: str, body: bytes | None = None) -> str:
         """Send a message again, or `body` in its place. Returns the new one's UUID.
 
         Raises NotFound, Conflict where retention removed the body, FormatError where an edited one can't be read.
         """
-        original, kept = await self._messages.whole(organization, identifier, purged=body)
-        start = await self._routes.of_endpoint(organization, original.endpoint)
+        scope, act.reason = act.scope, reason or act.reason
+        original, kept = await self._messages.whole(scope, identifier, purged=body)
+        start = await self._routes.of_endpoint(scope.organization, original.endpoint)
         if body is not None:
             start.identify(body)  # an edited message that nobody could read is refused, not stored
         new = await asyncio.to_thread(_again, original, kept if body is None else body, start, reason)
-        await self._store.append(new)
-        log.info("replayed", message=new.uuid, origin=original.uuid, edited=body is not None, actor=actor)
+        act.details["edited"] = body is not None
+        await self._store.replay(act, f"message/{original.uuid}", [new])
+        log.info("replayed", message=new.uuid, origin=original.uuid, edited=body is not None, actor=act.principal.id)
         return new.uuid
 
-    async def many(self, organization: int, query: Query, reason: str, limit: int = MOST, *, actor: str) -> Replayed:
-        """Send all that `query` names again, oldest first, so that their order is kept. Raises NotFound."""
-        ids = await self._matching(organization, query, limit + 1)
+    async def many(self, act: Act, query: Query, reason: str, limit: int = MOST) -> Replayed:
+        """Send all that `query` names again, oldest first, so that their order is kept. Raises NotFound.
+
+        Each hundred goes with an audit event of its own: what was sent before a failure stays known.
+        """
+        scope, act.reason = act.scope, reason or act.reason
+        ids = await self._matching(scope, query, limit + 1)
         wanted, more = ids[:limit], len(ids) > limit
         starts: dict[int, Start] = {}
         made: list[str] = []
         purged = 0
         for place in range(0, len(wanted), _CHUNK):
-            originals = await self._store.read(_whole, self._store, organization, wanted[place : place + _CHUNK])
+            originals = await self._within(scope).load(
+                _whole, self._store, scope.organization, wanted[place : place + _CHUNK]
+            )
             for number in {one.endpoint for one in originals} - starts.keys():
-                starts[number] = await self._routes.of_endpoint(organization, number)
+                starts[number] = await self._routes.of_endpoint(scope.organization, number)
             kept = [one for one in originals if one.body is not None]
             purged += len(originals) - len(kept)
             stored = await asyncio.to_thread(_all_again, kept, starts, reason)
-            made += [one.uuid for one in await asyncio.gather(*map(self._store.append, stored))]
-        log.info("replayed", messages=len(made), purged=purged, reason=reason, actor=actor)
+            if stored:
+                await self._store.replay(act, "message", stored)
+            made += [one.uuid for one in stored]
+        log.info("replayed", messages=len(made), purged=purged, reason=reason, actor=act.principal.id)
         return Replayed(len(made), made[:_SHOWN], purged, more)
 
-    async def _matching(self, organization: int, query: Query, limit: int) -> list[int]:
-        where = await narrow(self._names, organization, query)
+    def _within(self, scope: Scope) -> Within:
+        return self._store.within(scope.organization)
+
+    async def _matching(self, scope: Scope, query: Query, limit: int) -> list[int]:
+        where = await narrow(self._names, scope, query)
         if query.key is None:
-            return await self._store.read(messages.matching, organization, where, limit)
-        hashed = search_key(self._store.hash, organization, query.key, query.value or "")
-        found: list[int] = []
-        while page := await self._store.keys.find(hashed, before=found[-1] if found else None, limit=MOST):
-            found += page
-        found.reverse()
+            return await self._within(scope).read(messages.matching, scope.organization, where, limit)
+        hashed = search_key(self._store.hash, scope.organization, query.key, query.value or "")
+        found = (await keys.every(self._store.keys, hashed))[::-1]
         chosen: list[int] = []
         for place in range(0, len(found), MOST):  # a statement takes only so many ids
             within = dataclasses.replace(where, ids=found[place : place + MOST])
-            chosen += await self._store.read(messages.matching, organization, within, limit - len(chosen))
+            chosen += await self._within(scope).read(messages.matching, scope.organization, within, limit - len(chosen))
             if len(chosen) >= limit:
                 break
         return chosen
@@ -103,7 +113,7 @@ def _again(original: Message, body: bytes, start: Start, reason: str) -> NewMess
         identity = start.identify(body)
         verdict = start.routing(body, original.attributes)
     except FormatError as error:
-        identity = Identity(original.type, original.control_id, ())
+        identity = Identity(original.type, original.control_id, (), synthetic=original.synthetic)
         verdict = Verdict(Disposition.ERROR, note=f"unreadable: {error}")
     return NewMessage(
         organization=original.organization,
@@ -121,6 +131,7 @@ def _again(original: Message, body: bytes, start: Start, reason: str) -> NewMess
         origin=original.id,
         keys=identity.keys,
         deliveries=verdict.deliveries,
+        synthetic=identity.synthetic,
     )
 
 

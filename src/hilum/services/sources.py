@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from hilum.model.access import Scope
 from hilum.model.message import Disposition
 from hilum.model.status import SourceStatus, Status
 from hilum.services.names import Names
@@ -30,11 +31,16 @@ class Sources:
         self._names = names
         self._status = status
 
-    async def all(self, organization: int) -> list[Source]:
+    async def all(self, scope: Scope) -> list[Source]:
         """Every inbound endpoint, by name."""
         status = self._status()
         if status is not None:
-            mine = [one for one in status.sources if one.organization == organization]
+            within = await self._names.visible(scope)
+            mine = [
+                one
+                for one in status.sources
+                if one.organization == scope.organization and (within is None or one.number in within)
+            ]
             return sorted(map(_source, mine), key=lambda one: one.reference)
         received = self._store.tallies.received
         return [
@@ -47,7 +53,7 @@ class Sources:
                 received=sum(count for (number, _), count in received.items() if number == one.number),
                 errors=received[one.number, Disposition.ERROR],
             )
-            for one in await self._names.known(organization, "inbound")
+            for one in await self._names.known(scope, "inbound")
         ]
 
 

@@ -16,7 +16,7 @@ from hilum.sdk.contracts import Result, Step, StepContext, Turned, Work
 class Options(Config):
     """What a filter can be told."""
 
-    where: str = Field(..., min_length=1, description="The condition, such as MSH-9.1 == 'ADT'.")
+    where: str = Field(..., min_length=1, description="The condition, such as MSH-9.1 == 'ADT' or $.status == 'final'.")
 
 
 class Filter(Step[Options]):
@@ -27,11 +27,12 @@ class Filter(Step[Options]):
     def __init__(self, config: Options, context: StepContext) -> None:
         super().__init__(config, context)
         where = f"{context.where}.where"
-        self._holds = compile_condition(config.where, where=where, timezone=context.timezone).evaluate
+        form = "json" if context.format == "json" else "hl7v2"
+        self._holds = compile_condition(config.where, where=where, timezone=context.timezone, form=form).evaluate
         self._turned = Turned(Disposition.FILTERED, f"does not meet {config.where}")
 
     def run(self, work: Work) -> Result:
-        return work if self._holds(work.message, work.attributes, ()) else self._turned
+        return work if self._holds(work.document(self.reads), work.attributes, ()) else self._turned
 
 
 step = Filter

@@ -10,17 +10,26 @@ import csv
 import hashlib
 import io
 import json
-from typing import Literal
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, model_validator
 
 from hilum.errors import ConfigError, StepError
 from hilum.expressions import HL7_NULL, Place, expand, follow, read
-from hilum.formats.hl7v2 import Path
+from hilum.expressions.json_paths import JSON_LOOP, JsonPlace, Turn, text_of
+from hilum.expressions.targets import JsonTarget
+from hilum.formats.hl7v2 import Message, Path
+from hilum.formats.json_document import JsonDocument
 from hilum.model.message import Disposition
 from hilum.sdk.config import Config
 from hilum.sdk.contracts import Result, Step, StepContext, Turned, Work
+
+Write = Callable[[str], Any]
+Code = tuple[str, str, Write]
+"""Where a code stands, the code, and what writes its translation."""
 
 
 class Fixed(Config):
@@ -32,8 +41,11 @@ class Fixed(Config):
 class Options(Config):
     """What a lookup can be told."""
 
-    path: str = Field(..., description="Where the code stands; with [*], every place.")
-    into: str | None = Field(None, description="Where the translation goes; without it, where the code stood.")
+    path: str = Field(..., description="Where the code stands; with [*], every place. In JSON any query.")
+    into: str | None = Field(
+        None,
+        description="Where the translation goes; without it, where the code stood. In JSON @ is what it stands in.",
+    )
     table: dict[str, str] | None = Field(None, description="Code to translation.")
     file: str | None = Field(None, description="A .csv, .yaml or .json file in the configuration's folder.")
     key: str | None = Field(None, description="The CSV column of the codes; the first one if not given.")
@@ -56,21 +68,15 @@ class Lookup(Step[Options]):
 
     def __init__(self, config: Options, context: StepContext) -> None:
         super().__init__(config, context)
-        self._path = _field(config.path, f"{context.where}.path")
-        self._into = self._path if config.into is None else _field(config.into, f"{context.where}.into")
-        if config.into is not None and self._into.many and not _alike(self._path, self._into):
-            raise ConfigError("needs its [*] where path has it", where=f"{context.where}.into")
+        self._codes = (_json_codes if context.format == "json" else _hl7_codes)(config, context.where)
         self._table = _load(config, context) if config.table is None else dict(config.table)
         content = json.dumps(self._table, sort_keys=True, ensure_ascii=False)
         self.digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
     def run(self, work: Work) -> Result:
-        message = work.message
-        found: list[tuple[Path, str]] = []
-        for place in expand(message, self._path):
-            code = read(message, place)
-            if code is None or code in ("", HL7_NULL):
-                continue
+        document = work.document(self.reads)
+        found: list[tuple[Write, str]] = []
+        for place, code, write in self._codes(document):
             translation = self._table.get(code)
             if translation is None:
                 unmapped = self.config.unmapped
@@ -80,15 +86,58 @@ class Lookup(Step[Options]):
                 if unmapped == "review":
                     return Turned(Disposition.REVIEW, reason)
                 translation = unmapped.fixed if isinstance(unmapped, Fixed) else code
-            found.append((follow(self._into, place), translation))
+            found.append((write, translation))
         if found:
-            message = work.edit()
             try:
-                for place, translation in found:
-                    message.set(place, translation)
+                if self.reads != "json":
+                    work.edit()
+                for write, translation in found:
+                    write(translation)
+                if self.reads == "json":
+                    work.become(document, "json")
             except ValueError as error:
                 raise StepError(str(error)) from None
         return work
+
+
+def _hl7_codes(config: Options, where: str) -> Callable[[Message], Iterator[Code]]:
+    path = _field(config.path, f"{where}.path")
+    into = path if config.into is None else _field(config.into, f"{where}.into")
+    if config.into is not None and into.many and not _alike(path, into):
+        raise ConfigError("needs its [*] where path has it", where=f"{where}.into")
+
+    def codes(message: Message) -> Iterator[Code]:
+        for place in expand(message, path):
+            code = read(message, place)
+            if code is not None and code not in ("", HL7_NULL):
+                yield str(place), code, partial(message.set, follow(into, place))
+
+    return codes
+
+
+def _json_codes(config: Options, where: str) -> Callable[[JsonDocument], Iterator[Code]]:
+    """`into` may begin with @, which is the object (or array) that the code stands in."""
+    key = "path"
+    try:
+        place = JsonPlace.parse(config.path)
+        key = "into"
+        into = None if config.into is None else JsonTarget(config.into, (JSON_LOOP,))
+        if into is not None and into.place.level is None and not place.query.singular:
+            raise ValueError(f"{config.into}: each code has its own place: begin with @, which is what it stands in")
+    except ValueError as error:
+        raise ConfigError(str(error), where=f"{where}.{key}") from None
+
+    def codes(document: JsonDocument) -> Iterator[Code]:
+        for container, name in place.nodes(document, ()):
+            code = text_of(container[name])
+            if not code:
+                continue
+            if into is None:
+                yield str(place), code, partial(container.__setitem__, name)
+            else:
+                yield str(place), code, partial(into.set, document, (Turn.at(container),))
+
+    return codes
 
 
 def _field(text: str, where: str) -> Path:

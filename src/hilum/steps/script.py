@@ -13,9 +13,12 @@ from pydantic import Field
 
 from hilum.errors import ConfigError, StepError
 from hilum.formats.hl7v2 import Message
+from hilum.formats.json_document import JsonDocument
 from hilum.model.message import Disposition
 from hilum.sdk.config import Config
 from hilum.sdk.contracts import Result, Step, StepContext, Turned, Work
+
+KINDS = (Message, JsonDocument, bytes)
 
 
 class Options(Config):
@@ -26,9 +29,9 @@ class Options(Config):
 
 
 class Script(Step[Options]):
-    """Calls `function(message)` with the parsed `hl7v2.Message`, which it may change.
+    """Calls `function(message)` with the parsed message, which it may change: `hl7v2.Message`, of JSON `JsonDocument`.
 
-    It returns None (go on with the message as it is now), another message (Message or bytes), a list of them
+    It returns None (go on with the message as it is now), another message (its kind or bytes), a list of them
     (go on with each), or False (nobody wants this message: filtered). What it raises is the step's error.
     """
 
@@ -41,17 +44,20 @@ class Script(Step[Options]):
         self._turned = Turned(Disposition.FILTERED, f"{config.file}: {config.function} returned False")
 
     def run(self, work: Work) -> Result:
-        answer = self._call(work.edit())
+        given: Any = work.json if self.reads == "json" else work.edit()
+        answer = self._call(given)
         if answer is None:
+            if self.reads == "json":
+                work.become(given, "json")
             return work
         if answer is False:
             return self._turned
-        if isinstance(answer, (Message, bytes)):
+        if isinstance(answer, KINDS):
             work.replace(bytes(answer))
             return work
         several = answer if isinstance(answer, list) else [answer]
         for one in several:
-            if not isinstance(one, (Message, bytes)):
+            if not isinstance(one, KINDS):
                 kind = type(one).__name__
                 raise StepError(f"{self.config.function} returned {kind}; it returns None, False or messages")
         return [Work(bytes(one), work.format, work.attributes) for one in several]

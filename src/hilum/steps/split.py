@@ -42,6 +42,7 @@ class Split(Step[Options]):
     """One message in, several out; a message that is one part already goes on as it is."""
 
     Config = Options
+    hl7v2_only = True
 
     def run(self, work: Work) -> Result:
         return self._batch(work) if self.config.by == "batch" else self._segments(work)

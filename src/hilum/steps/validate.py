@@ -38,6 +38,7 @@ class Validate(Step[Options]):
     """Checks; the message itself stays as it is."""
 
     Config = Options
+    hl7v2_only = True
 
     def __init__(self, config: Options, context: StepContext) -> None:
         super().__init__(config, context)

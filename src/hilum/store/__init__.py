@@ -2,6 +2,16 @@
 
 from sqlalchemy import Connection
 
+from hilum.store import (  # noqa: F401 - the tables of `metadata`
+    schema_activity,
+    schema_consents,
+    schema_evidence,
+    schema_mappings,
+    schema_people,
+    schema_retention,
+    schema_webhooks,
+)
 from hilum.store.store import Store
+from hilum.store.within import Journal, Within
 
-__all__ = ["Connection", "Store"]
+__all__ = ["Connection", "Journal", "Store", "Within"]

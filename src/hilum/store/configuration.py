@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from hilum import clock
+from hilum.errors import NotFound
+from hilum.model.audit import Act
 from hilum.model.configuration import Retention
-from hilum.store.schema import endpoint, integration, organization, route_version
+from hilum.model.identifier import new
+from hilum.model.lifecycle import Lifecycle, check
+from hilum.store import studies
+from hilum.store.schema import endpoint, integration, integration_history, organization, route_version
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,8 +55,17 @@ def read(connection: sa.Connection, name: str | None = None) -> list[Stored]:
     return [_read(connection, row) for row in connection.execute(query)]
 
 
+def of(connection: sa.Connection, number: int) -> Stored:
+    """The organization of that number. Raises NotFound."""
+    row = connection.execute(sa.select(organization).where(organization.c.id == number)).first()
+    if row is None:
+        raise NotFound("there is no organization yet: create one")
+    return _read(connection, row)
+
+
 def _read(connection: sa.Connection, owner: sa.Row[Any]) -> Stored:
-    integrations = list(connection.execute(sa.select(integration).where(integration.c.organization == owner.id)))
+    every = list(connection.execute(sa.select(integration).where(integration.c.organization == owner.id)))
+    integrations = [row for row in every if row.archived_at is None]
     endpoints = list(connection.execute(sa.select(endpoint).where(endpoint.c.organization == owner.id)))
     routes = {
         row.name: _version(row)
@@ -58,7 +73,7 @@ def _read(connection: sa.Connection, owner: sa.Row[Any]) -> Stored:
             sa.select(route_version).where(route_version.c.organization == owner.id, route_version.c.current == 1)
         )
     }
-    managed = {f"integration/{row.name}": row.managed_by for row in integrations}
+    managed = {f"integration/{row.name}": row.managed_by for row in every}  # archived ones may still drain
     return Stored(
         id=owner.id,
         name=owner.name,
@@ -100,22 +115,90 @@ def put_organization(connection: sa.Connection, name: str, document: dict[str, A
     """Create or update; returns its id."""
     found: int | None = connection.execute(sa.select(organization.c.id).where(organization.c.name == name)).scalar()
     if found is None:
-        return _insert(connection, organization, name=name, document=document)
-    connection.execute(organization.update().where(organization.c.id == found).values(document=document))
+        return _insert(connection, organization, uuid=new(clock.micros()), name=name, document=document)
+    values = {"document": document, "version": organization.c.version + 1}
+    connection.execute(organization.update().where(organization.c.id == found).values(values))
     return found
 
 
 def put_integration(
-    connection: sa.Connection, owner: int, name: str, document: dict[str, Any], managed_by: str
+    connection: sa.Connection,
+    owner: int,
+    name: str,
+    document: dict[str, Any],
+    managed_by: str,
+    made: Mapping[str, Any] | None = None,
+    act: Act | None = None,
 ) -> None:
+    """Create or update, and make the study that it names where there is none of that name.
+
+    `made`: what a new row has beside its document. What a file says of `active` is where its lifecycle stands; `act`:
+    who moved it so. Raises Conflict where it cannot stand there.
+    """
     where = (integration.c.organization == owner, integration.c.name == name)
-    values = {"document": document, "managed_by": managed_by}
-    if not connection.execute(integration.update().where(*where).values(values)).rowcount:
-        _insert(connection, integration, uuid=uuid.uuid4(), organization=owner, name=name, **values)
+    values = {"document": document, "managed_by": managed_by, **columns(connection, owner, document)}
+    row = connection.execute(sa.select(integration).where(*where)).first()
+    if row is None:
+        first = {"uuid": uuid.uuid4(), "created_at": clock.micros(), "lifecycle": _lifecycle(document), **(made or {})}
+        number = _insert(connection, integration, organization=owner, name=name, **first, **values)
+        remember(connection, act, owner, number, None, first["lifecycle"])
+        return
+    changed = (row.document, row.study) != (document, values["study"])
+    if changed or row.archived_at is not None:
+        values |= {"version": row.version + 1, "updated_at": clock.micros(), "archived_at": None}
+    before = Lifecycle(row.lifecycle)
+    for after in _moves(row, document):
+        check(before, after)
+        remember(connection, act, owner, row.id, before, after)
+        before = values["lifecycle"] = after
+    connection.execute(integration.update().where(*where).values(**values))
 
 
-def remove_integration(connection: sa.Connection, owner: int, name: str) -> None:
-    connection.execute(integration.delete().where(integration.c.organization == owner, integration.c.name == name))
+def _moves(row: sa.Row[Any], document: Mapping[str, Any]) -> list[Lifecycle]:
+    """Where its lifecycle goes with another document, step by step: what was archived comes back inactive."""
+    wanted = _lifecycle(document)
+    if row.archived_at is not None:
+        return list(dict.fromkeys((Lifecycle.INACTIVE, wanted)))
+    moves = row.document.get("active", True) != document.get("active", True) and wanted != row.lifecycle
+    return [wanted] if moves else []
+
+
+def remember(
+    connection: sa.Connection, act: Act | None, owner: int, number: int, before: Lifecycle | None, after: Lifecycle
+) -> None:
+    """Note a step of an integration's life. `before` None: it was made."""
+    if act is not None:
+        _insert(
+            connection, integration_history, organization=owner, integration=number, stamp=clock.micros(),
+            before=before, after=after, actor=act.principal.name, reason=act.reason,
+        )  # fmt: skip
+
+
+def columns(connection: sa.Connection, owner: int, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a document says that rows are looked for by."""
+    belongs, title = document.get("study"), document.get("title")
+    return {
+        "study": None if belongs is None else studies.ensure(connection, owner, belongs),
+        "environment": document.get("environment"),
+        "title": title.casefold() if title else None,
+    }
+
+
+def _lifecycle(document: Mapping[str, Any]) -> Lifecycle:
+    return Lifecycle.ACTIVE if document.get("active", True) else Lifecycle.INACTIVE
+
+
+def remove_integration(connection: sa.Connection, owner: int, name: str, act: Act | None = None) -> None:
+    """One that was used, or has a history, is archived: that, its executions and its log stay."""
+    where = (integration.c.organization == owner, integration.c.name == name)
+    row = connection.execute(sa.select(integration.c.id, integration.c.lifecycle).where(*where)).one()
+    try:
+        with connection.begin_nested():
+            connection.execute(integration.delete().where(*where))
+    except sa.exc.IntegrityError:  # they point to it
+        values = {"archived_at": clock.micros(), "lifecycle": Lifecycle.ARCHIVED, "title": None}
+        connection.execute(integration.update().where(*where).values(values))
+        remember(connection, act, owner, row.id, Lifecycle(row.lifecycle), Lifecycle.ARCHIVED)
 
 
 def put_endpoint(
@@ -141,19 +224,26 @@ def drained(connection: sa.Connection, one: int) -> None:
     connection.execute(endpoint.update().where(endpoint.c.id == one).values(draining=0))
 
 
-def put_route(connection: sa.Connection, owner: int, name: str, document: dict[str, Any], managed_by: str) -> None:
-    """A new version, unless the current one says the same."""
+def put_route(
+    connection: sa.Connection, owner: int, name: str, document: dict[str, Any], managed_by: str | None,
+    act: Act | None = None,
+) -> int:  # fmt: skip
+    """A new version, unless the newest says the same: its number. `managed_by` None: as it was. `act`: whose it is."""
     where = (route_version.c.organization == owner, route_version.c.name == name)
     latest = connection.execute(sa.select(route_version).where(*where).order_by(route_version.c.number.desc())).first()
+    managed_by = managed_by or (latest.managed_by if latest is not None else "api")
     if latest is not None and latest.document == document:
         values = {"current": 1, "managed_by": managed_by}
         connection.execute(route_version.update().where(route_version.c.id == latest.id).values(values))
-        return
+        return int(latest.number)
     retire_route(connection, owner, name)
+    number: int = 1 if latest is None else latest.number + 1
+    by, reason = ("", "") if act is None else (act.principal.name, act.reason)
     _insert(
-        connection, route_version, organization=owner, name=name, number=1 if latest is None else latest.number + 1,
-        managed_by=managed_by, document=document, created_at=clock.micros(), current=1,
+        connection, route_version, organization=owner, name=name, number=number, managed_by=managed_by,
+        document=document, created_at=clock.micros(), current=1, created_by=by, reason=reason,
     )  # fmt: skip
+    return number
 
 
 def retire_route(connection: sa.Connection, owner: int, name: str) -> None:

@@ -77,6 +77,15 @@ def kept_body(connection: sa.Connection, sealer: Sealer, one: int) -> bytes | No
     return None if sealed is None else sealer.open(sealed, delivery_place(one))
 
 
+def kept_bodies(connection: sa.Connection, sealer: Sealer, first: int | None, count: int) -> dict[int, bytes]:
+    """The bodies that are stored with a message's deliveries, by their ids."""
+    if first is None:
+        return {}
+    mine = (delivery.c.id >= first, delivery.c.id < first + count, delivery.c.sealed.is_not(None))
+    rows = connection.execute(sa.select(delivery.c.id, delivery.c.sealed).where(*mine).order_by(delivery.c.id))
+    return {row.id: sealer.open(row.sealed, delivery_place(row.id)) for row in rows}
+
+
 def of_message(connection: sa.Connection, first: int | None, count: int) -> list[Delivery]:
     """The deliveries of a message, which are neighbours."""
     if first is None:
@@ -171,7 +180,7 @@ def view(row: sa.Row[Any]) -> Delivery:
     )  # fmt: skip
 
 
-def counts(connection: sa.Connection, messages: Iterable[sa.Row[Any]]) -> dict[int, Counter[DeliveryState]]:
+def counts(connection: sa.Connection, messages: Iterable[Any]) -> dict[int, Counter[DeliveryState]]:
     """How many deliveries of each of these message rows are in which state."""
     ranges: list[list[int]] = []
     for first, count in sorted((row.first_delivery, row.deliveries) for row in messages if row.deliveries):

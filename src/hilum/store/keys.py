@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import itertools
 import sqlite3
+import struct
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ from hilum.store.bloom import Bloom
 
 WINDOW = 7 * 86_400_000_000  # microseconds that de-duplication remembers
 _PERIOD = 0.5
+_TOGETHER = 256  # rows of one statement
+_PAGE = 10_000  # messages that are looked up in one go
 _FANOUT = 8  # runs of one size that are merged into a bigger one
 _SLICES = 32  # a merge is done in slices of the hash range, so that it never holds the disk for long
 _TABLES = """
@@ -47,7 +50,7 @@ class Keys(Protocol):
     """What the store needs of an index."""
 
     def add(self, messages: Sequence[NewMessage]) -> None:
-        """Take the keys of committed messages. Called on the writer's thread."""
+        """Take the keys of committed messages. Called by the writer, on its thread or on the loop."""
 
     def maybe(self, key: int) -> bool:
         """False: this de-duplication key was certainly not seen within the window."""
@@ -62,6 +65,23 @@ class Keys(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+async def every(keys: Keys, key: int) -> list[int]:
+    """All messages under a key, newest first."""
+    found: list[int] = []
+    while page := await keys.find(key, before=found[-1] if found else None, limit=_PAGE):
+        found += page
+    return found
+
+
+def pack(keys: Sequence[int]) -> bytes:
+    """Keys as they are kept with what they cannot be made again of."""
+    return struct.pack(f">{len(keys)}q", *keys)
+
+
+def unpack(packed: bytes) -> tuple[int, ...]:
+    return struct.unpack(f">{len(packed) // 8}q", packed)
 
 
 class SqliteKeys:
@@ -191,7 +211,11 @@ class SqliteKeys:
         try:
             connection.execute("BEGIN IMMEDIATE")
             run = connection.execute("INSERT INTO run (size) VALUES (?)", (len(rows),)).lastrowid
-            connection.executemany("INSERT OR IGNORE INTO key VALUES (?, ?, ?)", [(run, *row) for row in rows])
+            for start in range(0, len(rows), _TOGETHER):  # each statement is a chance to lose the interpreter
+                some = rows[start : start + _TOGETHER]
+                values = ", ".join(["(?1, ?, ?)"] * len(some))
+                flat = [run, *itertools.chain.from_iterable(some)]
+                connection.execute(f"INSERT OR IGNORE INTO key VALUES {values}", flat)
             connection.execute("INSERT OR REPLACE INTO progress VALUES (1, ?)", (through,))
             connection.execute("COMMIT")
         except sqlite3.Error as error:

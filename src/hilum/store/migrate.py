@@ -7,12 +7,41 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hilum import clock
+from hilum import clock, telemetry
 from hilum.errors import StoreError
 from hilum.store.database import Database
+from hilum.store.grants import escapes, grant
 
 _LOCK = 7263_1001  # ours alone among the advisory locks of the database
+log = telemetry.logger("store")
 _SCRIPTS = Path(__file__).parent / "migrations"
+
+
+def prepare(database: Database, owner: str | None) -> None:
+    """Bring the schema up to date. On PostgreSQL `owner` is the address of the role that owns it: it migrates, and
+    grants the hub's own role what it needs. Without one the hub's role does it itself. Raises StoreError."""
+    try:
+        if database.embedded or owner is None:
+            migrate(database)
+        else:
+            _as_owner(owner, database)
+    except sa.exc.DBAPIError as error:
+        hint = "" if database.embedded or owner else "; HILUM_DATABASE_OWNER names a role that may change tables"
+        raise StoreError(f"the schema cannot be brought up to date: {str(error.orig).strip()}{hint}") from None
+    if not database.embedded:
+        with database.writer.connect() as connection:
+            if escapes(connection):
+                log.warning("row level security does not bind the hub's database role; see docs/how-to/postgresql.md")
+
+
+def _as_owner(owner: str, database: Database) -> None:
+    owning = Database(owner, database.folder)
+    try:
+        migrate(owning)
+        with owning.writer.begin() as connection:
+            grant(connection, database.role)
+    finally:
+        owning.dispose()
 
 
 def migrate(database: Database, scripts: Path = _SCRIPTS) -> None:

@@ -1,4 +1,4 @@
-"""The tables. Integer keys inside, UUIDs outside; hot tables have no index but their key.
+"""The tables. Integer keys inside, UUIDs outside; hot tables have hardly an index but their key.
 
 `message`, `body` and `delivery` are written in the order of their ids only. A message knows the range of its
 deliveries, a UUID contains its message's id, and rare states have partial indexes: so nothing else is needed.
@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -26,6 +27,12 @@ from sqlalchemy import (
 metadata = MetaData()
 Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite's rowid alias must be spelt INTEGER
 
+
+def own(table: str) -> ForeignKeyConstraint:
+    """Column `table` names a row of that table, and one of the same organization: another's cannot be referred to."""
+    return ForeignKeyConstraint(["organization", table], [f"{table}.organization", f"{table}.id"])
+
+
 setting = Table("setting", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
 
 organization = Table(
@@ -34,6 +41,12 @@ organization = Table(
     Column("id", Id, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("document", JSON, nullable=False),  # environment and retention, as the file gave them
+    Column("uuid", Uuid),
+    Column("title", Text, nullable=False, server_default=""),
+    Column("settings", JSON, nullable=False, server_default="{}"),  # what people set: policies, never a file
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("archived_at", BigInteger),
+    Index("organization_uuid", "uuid", unique=True),
 )
 
 integration = Table(
@@ -45,7 +58,78 @@ integration = Table(
     Column("name", Text, nullable=False),
     Column("document", JSON, nullable=False),
     Column("managed_by", Text, nullable=False),  # file or api
+    Column("study", Id),  # None: of no study, so that only organization-wide roles see it
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("title", Text),  # folded, and unique within its environment; None: nobody gave it one
+    Column("environment", Text),  # None: the organization's
+    Column("lifecycle", Text, nullable=False, server_default="active"),
+    Column("health", Text, nullable=False, server_default="unknown"),
+    Column("health_at", BigInteger),
+    Column("failures", Integer, nullable=False, server_default="0"),  # checks in a row that found it unhealthy
+    Column("last_error", LargeBinary),  # sealed: a partner's words
+    Column("created_at", BigInteger),
+    Column("created_by", Text),
+    Column("updated_at", BigInteger),
+    Column("archived_at", BigInteger),
     UniqueConstraint("organization", "name"),
+    UniqueConstraint("organization", "environment", "title", name="integration_title"),
+    UniqueConstraint("organization", "id", name="integration_own"),
+    own("study"),
+)
+
+integration_history = Table(  # every move of a lifecycle, for good
+    "integration_history",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization", Id, ForeignKey("organization.id"), nullable=False),
+    Column("integration", Id, nullable=False),
+    Column("stamp", BigInteger, nullable=False),
+    Column("before", Text),  # None: it was made
+    Column("after", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("integration_history_integration", "integration", "id"),
+    own("integration"),
+)
+
+vendor = Table(  # who makes or runs the systems at the other end
+    "vendor",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("uuid", Uuid, nullable=False, unique=True),
+    Column("organization", Id, ForeignKey("organization.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("folded", Text),  # the name in lower case; None: archived, so that it is free again
+    Column("document", JSON, nullable=False),  # contacts, owner, agreements, evidence
+    Column("warned", JSON, nullable=False, server_default="{}"),  # agreement to the days before its end last told of
+    Column("version", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("archived_at", BigInteger),
+    UniqueConstraint("organization", "folded"),
+)
+
+partner_token = Table(  # what an authorization server gave in exchange for what it takes once
+    "partner_token",
+    metadata,
+    Column("organization", Id, ForeignKey("organization.id"), primary_key=True),
+    Column("key", Text, primary_key=True),  # a digest of the grant's configuration
+    Column("sealed", LargeBinary, nullable=False),
+    Column("stamp", BigInteger, nullable=False),
+)
+
+initialization = Table(  # every try to make an integration work, also of what was never stored
+    "initialization",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("uuid", Uuid, nullable=False, unique=True),
+    Column("organization", Id, ForeignKey("organization.id"), nullable=False),
+    Column("integration", Id),  # None: its configuration was not valid, so there is none
+    Column("stamp", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("succeeded", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # the steps with their times: a partner's words are in there
+    Index("initialization_integration", "integration", "id"),
+    own("integration"),
 )
 
 endpoint = Table(
@@ -60,6 +144,7 @@ endpoint = Table(
     Column("removed_at", BigInteger),  # the row stays, since messages point to it
     Column("draining", Integer, nullable=False),  # 1: removed, but what waits for it is still delivered
     UniqueConstraint("organization", "reference"),
+    Index("endpoint_own", "organization", "id", unique=True),  # what others refer to
 )
 
 route_version = Table(
@@ -73,6 +158,8 @@ route_version = Table(
     Column("document", JSON, nullable=False),  # the route, what it needs of its endpoints, tables and scripts
     Column("created_at", BigInteger, nullable=False),
     Column("current", Integer, nullable=False),  # 1: new messages take this version
+    Column("created_by", Text),  # what people read; None: before it was kept
+    Column("reason", Text),
     UniqueConstraint("organization", "name", "number"),
 )
 
@@ -94,8 +181,11 @@ message = Table(
     Column("deliveries", Integer, nullable=False),
     Column("routes", Text, nullable=False),  # ids of the route versions that it took, with spaces between
     Column("note", LargeBinary),  # sealed: note and attributes may name a patient
+    Column("synthetic", SmallInteger, nullable=False, server_default="0"),  # 1: a test's, not a patient's (MSH-11)
     Index("message_attention", "disposition", "id", sqlite_where=text("disposition IN (0, 4, 5)"),
           postgresql_where=text("disposition IN (0, 4, 5)")),
+    # where many organizations share a hub, each finds its own newest; on SQLite it would be a page for each commit
+    Index("message_organization", "organization", "id").ddl_if(dialect="postgresql"),
 )  # fmt: skip
 
 body = Table(

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import shutil
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,25 @@ import sqlalchemy as sa
 from hilum.errors import StoreError, StoreFull
 from hilum.security.keyring import Keyring
 from hilum.security.seal import Sealer
-from hilum.store import messages
+from hilum.store import files, messages
 from hilum.store.database import Database
 from hilum.store.deliveries import attempt_place
 from hilum.store.hot import SqliteHot, body_place, delivery_place, driver
 from hilum.store.migrate import migrate
 from hilum.store.schema import attempt, body, delivery, message, setting, shard
+from hilum.store.schema_retention import archive, subject_export
 from hilum.store.writer import explain
 
 STEP = 1_000_000_000  # ids left out by a restore: more than a hub takes in between two backups
 _PAGES = 1_000  # copied in one go
 _ROWS = 500  # verified in one go
 Told = Callable[[float], None]  # a share between 0 and 1
+_BESIDE = (
+    (archive.name, files.ARCHIVES, """SELECT o.uuid, f.uuid, f.sha256 FROM archive f
+        JOIN organization o ON o.id = f.organization WHERE f.sealed IS NOT NULL"""),
+    (subject_export.name, files.EXPORTS, """SELECT o.uuid, f.uuid, f.sha256 FROM subject_export f
+        JOIN organization o ON o.id = f.organization WHERE f.sealed IS NOT NULL"""),
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,6 +86,18 @@ def describe(path: Path) -> Description:
             if not name.startswith(("sqlite_", "alembic_"))
         }
     return Description(revision, rows, newest and newest[0], newest and newest[1].hex())
+
+
+def beside(path: Path) -> dict[str, str]:
+    """The files that a copy's rows name, by their place in the data folder, with their SHA-256 in hexadecimal."""
+    found = {}
+    with _reading(path) as connection:
+        known = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for table, kind, query in _BESIDE:
+            for owner, one, sha256 in connection.execute(query) if table in known else ():  # an older one has none
+                place = files.path_of(Path(), kind, uuid.UUID(owner), uuid.UUID(one))
+                found[place.as_posix()] = sha256.hex()
+    return found
 
 
 def verify(path: Path, keyring: Keyring, told: Told) -> int:

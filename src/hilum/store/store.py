@@ -7,7 +7,6 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -15,19 +14,24 @@ import sqlalchemy as sa
 
 from hilum import clock, telemetry
 from hilum.errors import StoreError, StoreFull
+from hilum.model.audit import Act, Change
 from hilum.model.delivery import Attempt, DeliveryState, Pending, Settled
 from hilum.model.message import Disposition, Message, NewMessage
+from hilum.model.pool import Pool
+from hilum.security.chain import EvidenceKey
 from hilum.security.keyring import Keyring
 from hilum.security.seal import KeyedHash, Sealer
 from hilum.store import deliveries, messages, schema, tallies
 from hilum.store.checkpoint import Checkpointer
-from hilum.store.database import Database
-from hilum.store.hot import PostgresHot, Results, SqliteHot, driver, seal_note
+from hilum.store.database import USUAL, Database
+from hilum.store.hot import Batch, PostgresHot, Results, SqliteHot, driver, seal_note
 from hilum.store.keys import Keys, PostgresKeys, SqliteKeys
 from hilum.store.mark import Mark
-from hilum.store.migrate import migrate
+from hilum.store.migrate import prepare
+from hilum.store.readers import Readers
 from hilum.store.tallies import Tallies
-from hilum.store.writer import Writer, explain
+from hilum.store.within import Journal, Within
+from hilum.store.writer import Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,21 +44,30 @@ log = telemetry.logger("store")
 class Store:
     """One per process. `append` and `settle` are the hot ways in; `write` and `read` take a function of the store."""
 
-    def __init__(self, folder: Path, keyring: Keyring, url: str | None = None) -> None:
-        """`url` None: SQLite in `folder`; else postgresql://…. Nothing is opened before `open`."""
+    def __init__(
+        self, folder: Path, keyring: Keyring, url: str | None = None, owner: str | None = None, pool: Pool = USUAL
+    ) -> None:
+        """`url` None: SQLite in `folder`; else postgresql://…, and `owner` the same as the role that owns the tables.
+
+        Nothing is opened before `open`.
+        """
+        self._owner = owner
         self.folder = folder
-        self.database = Database(url, folder)
+        self.database = Database(url, folder, pool)
         self.sealer = Sealer(keyring)
         self.hash = KeyedHash(keyring.search)
+        self.evidence = EvidenceKey(keyring.evidence)
         self.listeners: list[Listener] = []  # told the deliveries of each commit, on the loop
         self.tallies = Tallies()
-        self._routed: dict[asyncio.Future[None], list[Pending]] = {}  # written, but not announced yet
+        self.journal = Journal(self)
+        self._routed: dict[asyncio.Future[Any], list[Pending]] = {}  # written, but not announced yet
         self._subscribers: dict[str, list[Callable[[], None]]] = {}
-        self._readers = ThreadPoolExecutor(4, thread_name_prefix="hilum-reader")
+        self.readers = Readers(self.database)
 
     async def open(self, rebuild: Callable[[Message], Sequence[int]]) -> Self:
         """Migrate, recover, start the threads. `rebuild` makes a message's search keys again after a crash."""
-        await asyncio.to_thread(migrate, self.database)
+        self.keys_again = rebuild
+        await asyncio.to_thread(prepare, self.database, self._owner)
         hot = SqliteHot(self.sealer) if self.database.embedded else PostgresHot(self.sealer)
         self.keys: Keys = (
             SqliteKeys(self.folder / "keys.db") if self.database.embedded else PostgresKeys(self.database.reader)
@@ -89,13 +102,17 @@ class Store:
             await asyncio.to_thread(self._checkpointer.close)
         await self.writer.close()
         await asyncio.to_thread(self.keys.close)
-        self._readers.shutdown()
+        self.readers.close()
         self.mark.close()
         self.database.dispose()
 
     def append(self, message: NewMessage) -> asyncio.Future[NewMessage]:
         """Store a message with its deliveries; resolves after the commit. Raises StoreFull, StoreError."""
         return self.writer.append(message)
+
+    def put(self, message: NewMessage, told: Callable[[NewMessage | None, BaseException | None], None]) -> None:
+        """`append` for the hot path: `told` is called right after the commit, with the message or why it failed."""
+        self.writer.put(message, told)
 
     def write(
         self, function: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -105,19 +122,17 @@ class Store:
 
     async def read(self, function: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function(connection, …)` on a reader's snapshot. Raises StoreError where the store does not answer."""
+        return await self.readers.read(lambda connection: function(connection, *args, **kwargs))
 
-        def work() -> T:
-            with self.database.reader.connect() as connection:
-                try:
-                    return function(connection, *args, **kwargs)
-                except BaseException:
-                    connection.invalidate()  # half-read rows would keep its old snapshot for the next reader
-                    raise
+    async def read_small(
+        self, function: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """`read` for what is mostly a few rows and may be begun twice: see readers.py."""
+        return await self.readers.read_small(lambda connection: function(connection, *args, **kwargs))
 
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._readers, work)
-        except sa.exc.SQLAlchemyError as error:
-            raise explain(error) from None
+    def within(self, organization: int | None) -> Within:
+        """The store as one organization sees it: for whatever is done for somebody. None: as the hub itself does."""
+        return Within(self, organization)
 
     def settle(
         self,
@@ -204,6 +219,25 @@ class Store:
         finally:
             if made is self._routed.pop(future, None) and not future.cancelled() and not future.exception():
                 self._tell(made)
+
+    async def replay(self, act: Act, entity: str, made: Sequence[NewMessage]) -> None:
+        """Store messages that somebody sends again, with the audit event of it: both, or neither."""
+        queued = [delivery for one in made for delivery in one.deliveries]
+
+        def write(connection: sa.Connection) -> Change:
+            self.writer.hot.write(driver(connection), Batch(made), alone=False)
+            return Change(None, entity, after={"messages": [one.uuid for one in made]})
+
+        future = self.within(act.organization).begin(act, write)
+        self._routed[future] = queued
+        try:
+            await future
+        finally:
+            if queued is self._routed.pop(future, None) and not future.cancelled() and not future.exception():
+                self._tell(queued)
+        act.recorded = True
+        self.keys.add(made)
+        self.tallies.count(made)
 
     async def give_space_back(self) -> None:
         """Return free pages to the disk, some at a time (SQLite; PostgreSQL's autovacuum does it by itself)."""

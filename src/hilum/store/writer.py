@@ -1,14 +1,17 @@
 """Group commit: one thread writes whatever is queued in one transaction, then takes what queued meanwhile.
 
-There is no timer: an idle writer commits at once, a busy one collects. Messages and results are hot and written
-together; everything else is a closure under a SAVEPOINT of its own, so that it fails alone. Futures resolve after the
-outer commit only.
+There is no timer: an idle writer commits at once, a busy one collects. A lone message is committed on the event loop
+itself, where the database is a file and its disk is quick: two switches of threads cost it more; so are audit events.
+Messages, results and events are hot and written together; everything else is a closure under a SAVEPOINT of its own,
+so that it fails alone.
+Futures resolve after the outer commit only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import queue
 import threading
 import traceback
@@ -18,15 +21,19 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from hilum import telemetry
+from hilum import clock, telemetry
 from hilum.errors import HilumError, StoreError, StoreFull
 from hilum.model.message import NewMessage
-from hilum.store.hot import Hot, Results, driver
+from hilum.store.hot import TOGETHER, Batch, EventRow, Hot, Results, driver
 
 T = TypeVar("T")
 Closure = Callable[[sa.Connection], Any]
-Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
+Told = Callable[[Any, BaseException | None], None]
+Outcome = tuple[Told, Any, BaseException | None]
 _BATCH = 512  # messages in one transaction at the most
+_SMALL, _FEW = 64 << 10, 16  # bytes and deliveries of a message that the loop may commit
+_QUICK = 0.001  # seconds that such a commit may take on average
+_AWAY = 1.0  # seconds without one after the disk was slower
 log = telemetry.logger("store")
 
 
@@ -40,16 +47,19 @@ class Writer:
         on_commit: Callable[[Sequence[NewMessage]], None],
         announce: Callable[[Sequence[NewMessage]], None],
     ) -> None:
-        """Both are told the messages of each commit: `on_commit` on the writer's thread, `announce` on the loop."""
+        """Both are told the messages of each commit: `on_commit` where it was made, `announce` on the loop."""
         self._announce = announce
         self._engine = engine
         self.hot = hot
         self._on_commit = on_commit
-        self._queue: deque[tuple[Any, asyncio.Future[Any]]] = deque()
+        self._queue: deque[tuple[Any, Told]] = deque()
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._kicked = self._closing = self._checkpoint = False
         self._connection: sa.Connection | None = None
+        self._owner = threading.Lock()  # held by whoever uses the connection: the thread, or the loop
+        self._sent = self._heard = 0  # commits of the thread, and those that the loop has told
+        self._took = self._away = 0.0
         self._thread = threading.Thread(target=self._work, name="hilum-writer", daemon=True)
         self.commits = 0
 
@@ -60,9 +70,20 @@ class Writer:
         """Store a message and its deliveries. Resolves after the commit. Raises StoreFull, StoreError."""
         return self._put(message)
 
+    def put(self, message: NewMessage, told: Told) -> None:
+        """`append` without a future: `told` is called on the loop with the message, or with None and the error."""
+        if self._closing:
+            self._loop.call_soon(told, None, StoreError("the store is closing"))
+        else:
+            self._enqueue(message, told)
+
     def settle(self, results: Results) -> asyncio.Future[Results]:
         """Write how deliveries ended."""
         return self._put(results)
+
+    def note(self, event: EventRow) -> asyncio.Future[EventRow]:
+        """Store an audit event."""
+        return self._put(event)
 
     def run(self, closure: Callable[[sa.Connection], T]) -> asyncio.Future[T]:
         """Run `closure` in the next transaction, under its own SAVEPOINT."""
@@ -82,16 +103,49 @@ class Writer:
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._closing:
             future.set_exception(StoreError("the store is closing"))
-            return future
-        self._queue.append((work, future))
+        else:
+            self._enqueue(work, functools.partial(_resolve, future))
+        return future
+
+    def _enqueue(self, work: Any, told: Told) -> None:
+        self._queue.append((work, told))
         if not self._kicked:  # one wake-up for a turn of the loop, so that what it read shares a commit
             self._kicked = True
             self._loop.call_soon(self._kick)
-        return future
 
     def _kick(self) -> None:
         self._kicked = False
-        self._wake.put(None)
+        if not self._commit_here():
+            self._wake.put(None)
+
+    def _commit_here(self) -> bool:
+        """Commit a lone message, or events, on the loop, where the thread rests and the disk is quick."""
+        started = clock.monotonic()
+        if not self.hot.local or self._checkpoint or started < self._away or not self._light():
+            return False
+        if not self._owner.acquire(blocking=False):
+            return False
+        try:
+            if self._connection is None or not self._queue or self._sent != self._heard:
+                return False  # what the thread committed before is told before
+            outcomes, messages = self._commit(self._next())
+        finally:
+            self._owner.release()
+        self._took += (clock.monotonic() - started - self._took) / 16
+        if self._took > _QUICK:
+            self._took, self._away = 0.0, clock.monotonic() + _AWAY
+        self._tell(outcomes, messages)
+        return True
+
+    def _light(self) -> bool:
+        """Whether what is queued is one small message at the most and a few events."""
+        if len(self._queue) > TOGETHER:
+            return False
+        others = [work for work, _ in self._queue if not isinstance(work, EventRow)]
+        return not others or (len(others) == 1 and _small(others[0]))
+
+    def _next(self) -> list[tuple[Any, Told]]:
+        return [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
 
     def _work(self) -> None:
         while True:
@@ -99,25 +153,30 @@ class Writer:
             with contextlib.suppress(queue.Empty):
                 while True:
                     self._wake.get_nowait()
-            while self._queue:
-                self._commit([self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))])
+            with self._owner:
+                while self._queue:
+                    told = self._commit(self._next())
+                    self._sent += 1
+                    with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits
+                        self._loop.call_soon_threadsafe(self._hear, *told)
             if self._closing and not self._queue:
                 self._disconnect()
                 return
 
-    def _commit(self, batch: list[tuple[Any, asyncio.Future[Any]]]) -> None:
+    def _commit(self, batch: list[tuple[Any, Told]]) -> tuple[list[Outcome], list[NewMessage]]:
         messages = [work for work, _ in batch if isinstance(work, NewMessage)]
         results = [work for work, _ in batch if isinstance(work, Results)]
+        hot = Batch(messages, results, [work for work, _ in batch if isinstance(work, EventRow)])
         outcomes: list[Outcome] = []
         try:
             connection = self._connect()
             if any(callable(work) for work, _ in batch):
                 with connection.begin():
-                    self.hot.write(driver(connection), messages, results, alone=False)
-                    outcomes = [(future, *self._run(connection, work)) for work, future in batch]
+                    self.hot.write(driver(connection), hot, alone=False)
+                    outcomes = [(told, *self._run(connection, work)) for work, told in batch]
             else:
-                self.hot.write(driver(connection), messages, results, alone=True)
-                outcomes = [(future, work, None) for work, future in batch]
+                self.hot.write(driver(connection), hot, alone=True)
+                outcomes = [(told, work, None) for work, told in batch]
             self.commits += 1
             self._committed(connection, messages)
         except Exception as error:
@@ -125,11 +184,10 @@ class Writer:
             # the frames alone: the text of a database's error may quote the row
             trace = "" if isinstance(reason, StoreFull) else "".join(traceback.format_tb(error.__traceback__))
             log.error("commit failed", reason=str(reason), messages=len(messages), trace=trace)
-            outcomes = [(future, None, reason) for _, future in batch]
+            outcomes = [(told, None, reason) for _, told in batch]
             self._disconnect()
             messages = []
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits
-            self._loop.call_soon_threadsafe(self._resolve, outcomes, messages)
+        return outcomes, messages
 
     def _run(self, connection: sa.Connection, work: Any) -> tuple[Any, BaseException | None]:
         """The outcome of one piece of a batch; what is hot was written already."""
@@ -160,14 +218,16 @@ class Writer:
         except Exception as error:
             log.warning("after a commit", reason=str(error))
 
-    def _resolve(self, outcomes: list[Outcome], messages: list[NewMessage]) -> None:
-        for future, result, error in outcomes:
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
+    def _hear(self, outcomes: list[Outcome], messages: list[NewMessage]) -> None:
+        self._heard += 1
+        self._tell(outcomes, messages)
+
+    def _tell(self, outcomes: list[Outcome], messages: list[NewMessage]) -> None:
+        for told, result, error in outcomes:
+            try:
+                told(result, error)
+            except Exception:
+                log.exception("telling of a commit failed")
         if messages:
             self._announce(messages)
 
@@ -184,6 +244,19 @@ class Writer:
         if connection is not None:
             with contextlib.suppress(sa.exc.SQLAlchemyError):
                 connection.close()
+
+
+def _small(work: Any) -> bool:
+    return isinstance(work, NewMessage) and len(work.body) <= _SMALL and len(work.deliveries) <= _FEW
+
+
+def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
 
 
 def explain(error: BaseException) -> HilumError:

@@ -45,8 +45,9 @@ class Good:
         """The check inside fails; whatever the faulty plug-in left behind is cleaned away."""
         tasks = asyncio.all_tasks()
         try:
-            with pytest.raises(CAUGHT):
+            with pytest.raises(CAUGHT) as found:
                 yield
+            assert "pytest-timeout" not in str(found.value), "it was not caught, it never ended"
         finally:
             for clean in self.leftovers:
                 clean()

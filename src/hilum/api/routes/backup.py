@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.api.errors import Invalid
 from hilum.api.services import Used
+from hilum.api.surface import Surface, allow
 from hilum.services.backup import Report
 
-router = APIRouter(prefix="/backup", tags=["backup"])
+router = Surface("/backup")
 
 
 class Target(BaseModel):
@@ -21,6 +21,7 @@ class Target(BaseModel):
 
 
 @router.post("")
+@allow("hub:write", audits="hub.back-up", local=True)
 async def back_up(services: Used, wanted: Target) -> Report:
     """Write an encrypted archive of the data folder; the recovery key opens it."""
     if not wanted.target.is_absolute():

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import Response
 
 from hilum.api.items import Items
+from hilum.api.preconditions import keep
 from hilum.api.services import Used
+from hilum.api.surface import Surface, allow
 from hilum.services import catalogue
 from hilum.services.catalogue import ConnectorEntry, StepEntry
 
-router = APIRouter(tags=["catalogue"])
+router = Surface(tag="catalogue")
 
 
 @router.get("/connectors")
-async def list_connectors(services: Used) -> Items[ConnectorEntry]:
+@allow("catalogue:read", audits="connector.list")
+async def list_connectors(services: Used, response: Response) -> Items[ConnectorEntry]:
     """Every connector, by name."""
+    keep(response)
     return Items(items=catalogue.connectors(services.registry))
 
 
 @router.get("/steps")
-async def list_steps(services: Used) -> Items[StepEntry]:
+@allow("catalogue:read", audits="step.list")
+async def list_steps(services: Used, response: Response) -> Items[StepEntry]:
     """Every step, by name."""
+    keep(response)
     return Items(items=catalogue.steps(services.registry))

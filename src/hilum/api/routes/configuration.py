@@ -1,27 +1,31 @@
-"""The configuration: check it, see what it would change, make it so."""
+"""The configuration: check it, see what it would change, make it so.
+
+What reads files of the hub's machine or names its environment is there for its operator alone, on the local socket.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.api.errors import Invalid
-from hilum.api.services import Actor, Organization, Used
+from hilum.api.services import Used
+from hilum.api.surface import Acting, Surface, allow
+from hilum.api.texts import Line, Name, Note
 from hilum.errors import ConfigError
 from hilum.model import document
 from hilum.model.configuration import Configuration
-from hilum.services.configuration import Change
+from hilum.services.configuration import Difference
 
-router = APIRouter(prefix="/configuration", tags=["configuration"])
+router = Surface("/configuration")
 
 
 class Document(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(..., description="The file's name, for messages.")
+    name: Line = Field(..., description="The file's name, for messages.", examples=["hub.yaml"])
     text: str = Field(..., description="YAML.")
 
 
@@ -33,7 +37,8 @@ class Proposal(BaseModel):
     documents: list[Document] = Field(..., min_length=1)
     folder: Path | None = Field(None, description="An absolute path of the hub's machine.")
     drain: bool = Field(False, description="Removed endpoints still deliver what waits for them.")
-    discard: str | None = Field(None, min_length=1, description="Drop what waits for removed endpoints; the reason.")
+    discard: Line | None = Field(None, description="Drop what waits for removed endpoints; the reason.")
+    reason: Note = Field("", description="Why; in production it is needed.")
 
     def configuration(self) -> Configuration:
         """Raises ConfigError, Invalid."""
@@ -48,26 +53,32 @@ class Checked(BaseModel):
 
 class Planned(BaseModel):
     problems: list[str]
-    changes: list[Change]
+    changes: list[Difference]
 
 
 class Applied(BaseModel):
-    changes: list[Change]
+    changes: list[Difference]
 
 
 class Released(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(..., min_length=1, description="An integration or a route.")
+    name: Name = Field(..., description="An integration or a route.", examples=["lab"])
+
+
+class Handover(Released):
+    reason: Note = Field("", description="Why; in production it is needed.")
 
 
 @router.get("/schema")
+@allow("configuration:read", audits="configuration.schema")
 async def configuration_schema() -> dict[str, Any]:
     """The JSON Schema of the configuration document."""
     return document.schema()
 
 
 @router.post("/check")
+@allow("configuration:read", audits="configuration.check", local=True, body=10_000_000)
 async def check_configuration(services: Used, wanted: Proposal) -> Checked:
     """Validate, compile, run the stored examples. Nothing is changed."""
     try:
@@ -78,6 +89,7 @@ async def check_configuration(services: Used, wanted: Proposal) -> Checked:
 
 
 @router.post("/plan")
+@allow("configuration:read", audits="configuration.plan", local=True, body=10_000_000)
 async def plan_configuration(services: Used, wanted: Proposal) -> Planned:
     """What applying would change."""
     compiled, changes = await services.configurations.plan(wanted.configuration(), wanted.folder)
@@ -85,20 +97,25 @@ async def plan_configuration(services: Used, wanted: Proposal) -> Planned:
 
 
 @router.post("/apply")
-async def apply_configuration(services: Used, actor: Actor, wanted: Proposal) -> Applied:
+@allow("configuration:write", audits="configuration.apply", local=True, body=10_000_000)
+async def apply_configuration(services: Used, act: Acting, wanted: Proposal) -> Applied:
     """Make it so, all or nothing. 409: a removed endpoint has a backlog; say `drain` or `discard`."""
     configuration = wanted.configuration()
-    compiled, _ = await services.configurations.plan(configuration, wanted.folder)
+    compiled, changes = await services.configurations.plan(configuration, wanted.folder)
     if compiled.problems:
         problems = list(compiled.problems)
         raise Invalid("; ".join(problems), details={"problems": problems})
+    act.reason = wanted.reason or act.reason
+    if changes:
+        await services.policy.check_configuration(act, configuration)
     changes = await services.configurations.apply(
-        configuration, wanted.folder, actor=actor, drain=wanted.drain, discard=wanted.discard
+        act, configuration, wanted.folder, drain=wanted.drain, discard=wanted.discard
     )
     return Applied(changes=changes)
 
 
 @router.post("/reload")
+@allow("hub:write", audits="configuration.reload", local=True, body=10_000_000)
 async def reload_configuration(services: Used) -> dict[str, str]:
     """Read the hub's own file again; what is invalid changes nothing."""
     await services.reload()
@@ -106,8 +123,10 @@ async def reload_configuration(services: Used) -> dict[str, str]:
 
 
 @router.post("/release")
-async def release_configuration(services: Used, organization: Organization, wanted: Released) -> Released:
+@allow("configuration:write", audits="configuration.release")
+async def release_configuration(services: Used, act: Acting, wanted: Handover) -> Released:
     """Hand what a file manages over to API and console."""
-    names = await services.names.organizations([organization])
-    await services.configurations.release(names.get(organization, ""), wanted.name)
-    return wanted
+    act.reason = wanted.reason or act.reason
+    await services.policy.check_own(act, "configuration.release", {"name": wanted.name})
+    await services.configurations.release(act, wanted.name)
+    return Released(name=wanted.name)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import uuid
 
-from fastapi import APIRouter
-
-from hilum.api.services import Organization, Used
+from hilum.api.services import Used
+from hilum.api.surface import Acting, Surface, allow
 from hilum.services.jobs import JobState
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = Surface("/jobs")
 
 
 @router.get("/{identifier}")
-async def show_job(services: Used, organization: Organization, identifier: uuid.UUID) -> JobState:
+@allow("jobs:read", audits="job.show")
+async def show_job(services: Used, act: Acting, identifier: uuid.UUID) -> JobState:
     """Its state, and its result once it ended."""
-    return await services.jobs.show(organization, identifier)
+    act.entity = f"job/{identifier}"
+    return await services.jobs.show(act, identifier)

@@ -1,24 +1,27 @@
-"""Figures for Prometheus, for this machine alone."""
+"""Figures for Prometheus."""
 
 from __future__ import annotations
 
 import ipaddress
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from hilum.api.services import Used
-from hilum.errors import Refused
+from hilum.api.surface import Surface, known, open_to_all
+from hilum.model.access import permit
 from hilum.services.metrics import CONTENT_TYPE
 
-public = True
-router = APIRouter(tags=["metrics"])
+mounts = ("",)
+router = Surface(tag="metrics")
+_EXAMPLE = 'hilum_backlog{organization="demo",destination="lab/out"} 0.0\n'
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"example": _EXAMPLE}}}})
+@open_to_all(fails=(401, 403))
 async def metrics(request: Request, services: Used) -> Response:
-    """All figures in Prometheus' text format. Over TCP only loopback peers may read them."""
+    """All figures in Prometheus' text format, for this machine and for who has the scope metrics:read."""
     if not request.app.state.local and not _from_here(request):
-        raise Refused("metrics are for this machine alone: ask from loopback")
+        permit(await known(request), "metrics:read")
     return Response(await services.metrics.text(), media_type=CONTENT_TYPE)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
-from hilum.api.items import Items
-from hilum.api.services import Organization, Used
+from hilum.api.paging import Page, Paging
+from hilum.api.services import Used
+from hilum.api.surface import Acting, Surface, allow
 from hilum.services.sources import Source
 
-router = APIRouter(prefix="/sources", tags=["sources"])
+router = Surface("/sources")
 
 
 @router.get("")
-async def list_sources(services: Used, organization: Organization) -> Items[Source]:
-    """Every inbound endpoint."""
-    return Items(items=await services.sources.all(organization))
+@allow("sources:read", audits="source.list")
+async def list_sources(services: Used, act: Acting, paging: Paging) -> Page[Source]:
+    """Every inbound endpoint, by name."""
+    return Page[Source].cut(await services.sources.all(act.scope), paging)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import importlib.resources
 import os
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import httpx
 import typer
 from rich.console import Group
 from rich.live import Live
@@ -23,16 +25,19 @@ from rich.text import Text
 
 from hilum import clock
 from hilum.cli import output
-from hilum.cli.client import answers, connect
+from hilum.cli.client import Client, answers
+from hilum.cli.users import show_first_link_of
 
 if TYPE_CHECKING:
     from hilum.app import Hub
     from hilum.cli.demo.watch import Watch
+    from hilum.model.audit import Act
 
 PORTS = {"adt-feed": 2575, "oru-feed": 2576, "lab": 2577, "registry": 2578, "http": 8080}
 DROP = "/var/lib/hilum/files/drop"  # as the packaged file has it
 LOOK = 0.3  # seconds between two looks
 SOON = 10.0  # seconds until the hints are shown where nobody can see a panel
+WIDE = 110  # columns from which a command and its explanation fit side by side
 
 
 def demo(
@@ -53,12 +58,15 @@ def demo(
     """
     from hilum.app import Hub
     from hilum.cli.serve import run
+    from hilum.security.egress import LOOPBACK
     from hilum.settings import Settings
 
     ports = {name: free_port(port) for name, port in PORTS.items()}
     config = write_config(data, ports)
     http = f"127.0.0.1:{ports['http']}"
-    hub = Hub(Settings.read(data=data, http=http, config=config))
+    settings = Settings.read(data=data, http=http, config=config)
+    # so that integrations with the demo's partners may be made through the API, too
+    hub = Hub(dataclasses.replace(settings, egress=(*settings.egress, *LOOPBACK)))
     run(_demo(hub, ports, config, seconds))
 
 
@@ -110,7 +118,7 @@ async def _demo(hub: Hub, ports: dict[str, int], config: Path, seconds: float | 
         await _until_it_answers(data, running)
         _welcome(hub, ports, config)
         tasks = [loop.create_task(one) for one in work]
-        await _show(data, ports, ended, running)
+        await _show(hub, ports, ended, running)
     finally:
         stop.set()
         for task in tasks:
@@ -141,9 +149,23 @@ def _welcome(hub: Hub, ports: dict[str, int], config: Path) -> None:
     if hub.recovery_key is not None:
         grid.add_row("recovery key", Text(hub.recovery_key, "dim"))
     output.out.print(Panel(grid, title="Hilum demo: invented patients, real hub", border_style="cyan", expand=False))
+    show_first_link_of(hub)
 
 
-async def _show(data: Path, ports: dict[str, int], ended: asyncio.Event, running: asyncio.Task[None]) -> None:
+@contextlib.asynccontextmanager
+async def _onlooker(hub: Hub) -> AsyncIterator[Client]:
+    """Looks every few moments and is nobody's act: a trail full of that would hide what people do."""
+    from hilum.api import create_app
+
+    async def nothing(act: Act, **_: object) -> None:
+        act.recorded = True
+
+    app = create_app(dataclasses.replace(hub.services(), record=nothing), local=True)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub") as http:
+        yield Client(http, running=True)
+
+
+async def _show(hub: Hub, ports: dict[str, int], ended: asyncio.Event, running: asyncio.Task[None]) -> None:
     from hilum.cli.demo.watch import Watch
 
     def tell(line: Text) -> None:
@@ -152,8 +174,9 @@ async def _show(data: Path, ports: dict[str, int], ended: asyncio.Event, running
         else:
             output.out.print(line, soft_wrap=True)
 
+    data = hub.settings.data
     terminal, started, told = output.out.is_terminal, clock.monotonic(), False
-    async with connect(data) as client:
+    async with _onlooker(hub) as client:
         watch = Watch(client, tell)
         await watch.prime()
         with (
@@ -205,7 +228,11 @@ def next_steps(watch: Watch, data: Path, ports: dict[str, int]) -> Panel:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     for line, what in steps:
-        grid.add_row(line, Text(what, "dim"))
+        if output.out.width >= WIDE:
+            grid.add_row(line, Text(what, "dim"))
+        else:  # beside its command the explanation would be a column of single words
+            grid.add_row(Text(f"# {what}", "dim"))
+            grid.add_row(line)
     return Panel(grid, title="Try next, in another terminal", border_style="green", expand=False)
 
 

@@ -12,6 +12,7 @@ from hilum.connectors.mllp import Config, MllpDestination
 from hilum.outbound.dialer import Dialer
 from hilum.sdk.contracts import Outbound
 from hilum.sdk.outcome import Ambiguous, Delivered, Outcome
+from hilum.security.egress import Policy, named
 
 PATIENTS = (
     ("4711", "Doe", "Jane", "19700101", "F"),
@@ -67,7 +68,8 @@ def files() -> Iterator[bytes]:
 
 async def feed(messages: Iterator[bytes], port: int, every: float) -> None:
     """Send for ever, each message until it is acknowledged, as a good sender does."""
-    destination = MllpDestination(Config(url=f"mllp://127.0.0.1:{port}"), Dialer([]))
+    config = Config(url=f"mllp://127.0.0.1:{port}")
+    destination = MllpDestination(config, Dialer([], Policy(named(config.url))))
     try:
         for body in messages:
             outcome: Outcome = Ambiguous("not sent yet")
@@ -98,7 +100,7 @@ def _message(*segments: str) -> bytes:
 
 def _header(sender: str, kind: str, control: str) -> str:
     run = f"{clock.micros() // 1_000_000 % 0x100000:05X}"  # a demo that is started again repeats no control id
-    return f"MSH|^~\\&|{sender}|SITE|||{_now()}||{kind}|{control}-{run}|P|2.5"
+    return f"MSH|^~\\&|{sender}|SITE|||{_now()}||{kind}|{control}-{run}|T|2.5"  # nobody is to take it for real
 
 
 def _patient(number: int) -> str:

@@ -33,18 +33,18 @@ class Watch:
 
     async def prime(self) -> None:
         """What was there before is no news."""
-        for one in (await self._client.get("/messages", limit=100))["items"]:
+        for one in (await self._client.get("/messages", size=100))["items"]:
             self._seen[one["id"]] = None
 
     async def look(self) -> None:
-        items = (await self._client.get("/messages", limit=100))["items"]
+        items = (await self._client.get("/messages", size=100))["items"]
         for one in reversed(items):
             if one["id"] not in self._seen:
                 self._seen[one["id"]] = None
                 await self._arrived(one)
         for id in list(self._open):
-            self._follow(await self._client.get(f"/messages/{id}"))
-        for one in (await self._client.get("/lanes"))["items"]:
+            self._follow(await self._client.get(f"/messages/{id}", include="body"))
+        for one in await self._client.all("/lanes"):
             self._lane(one)
         for id in list(self._seen)[:-1_000]:
             del self._seen[id]
@@ -53,7 +53,7 @@ class Watch:
         control = one["control_id"]
         self._say("received", control, f"{kind(one['type']) or 'something unreadable'} at {one['endpoint']}")
         if one["disposition"] == "delivering":
-            detail = await self._client.get(f"/messages/{one['id']}")
+            detail = await self._client.get(f"/messages/{one['id']}", include="body")
             routes = (name.rpartition(" ")[0] for name in detail["routes"])  # without the version
             self._say("mapped", control, f"by {', '.join(routes)}")
             self._open[one["id"]] = {}

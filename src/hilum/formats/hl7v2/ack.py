@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 
-from hilum.formats.hl7v2.delimiters import Delimiters
+from hilum.formats.hl7v2.delimiters import Delimiters, read_delimiters
 from hilum.formats.hl7v2.escape import escape
 from hilum.formats.hl7v2.path import parse_path
 
@@ -58,29 +59,41 @@ def build_ack(
     Raises ValueError for a location that is no path.
     """
     separator = delimiters.field
-    version = header[12].partition(delimiters.component)[0]
-
-    def put(value: str) -> bytes:
-        raw = value.encode(codec, "replace")
-        if delimiters.escape:
-            return escape(raw, delimiters)
-        return delimiters.special.sub(b" ", raw)
-
-    fields = [
-        b"MSH", header[2], header[5], header[6], header[3], header[4],
-        put(timestamp), b"", _type(header[9], version, delimiters), put(control_id), header[11], header[12],
-    ]  # fmt: skip
-    if header[18]:
-        fields += [b"", b"", b"", b"", b"", header[18]]
-    msa = [b"MSA", put(code), header[10]]
+    before, after = _around(separator, *header[2:7], header[9], *header[11:13], header[18], codec, timestamp)
+    msa = [b"MSA", _put(code, delimiters, codec), header[10]]
     if text:
-        msa.append(put(text))
-    segments = [separator.join(fields), separator.join(msa)]
+        msa.append(_put(text, delimiters, codec))
+    segments = [b"%b%b%b" % (before, _put(control_id, delimiters, codec), after), separator.join(msa)]
     if errors:
+        put = partial(_put, delimiters=delimiters, codec=codec)
+        version = header[12].partition(delimiters.component)[0]
         old = b"2.1" <= version < b"2.5"
         segments += _old_errors(errors, version, delimiters, put) if old else _errors(errors, delimiters, put)
     segments.append(b"")
     return b"\r".join(segments)
+
+
+@lru_cache(maxsize=256)
+def _around(
+    separator: bytes, encoding: bytes, application: bytes, facility: bytes, receiver: bytes, place: bytes,
+    kind: bytes, processing: bytes, version: bytes, charset: bytes, codec: str, timestamp: str,
+) -> tuple[bytes, bytes]:  # fmt: skip
+    """MSH before and after MSH-10: the same for all that a sender sends within a second."""
+    delimiters = read_delimiters(separator, encoding)
+    answer = _type(kind, version.partition(delimiters.component)[0], delimiters)
+    stamp = _put(timestamp, delimiters, codec)
+    before = [b"MSH", encoding, receiver, place, application, facility, stamp, b"", answer, b""]
+    after = [b"", processing, version]
+    if charset:
+        after += [b"", b"", b"", b"", b"", charset]
+    return separator.join(before), separator.join(after)
+
+
+def _put(value: str, delimiters: Delimiters, codec: str) -> bytes:
+    raw = value.encode(codec, "replace")
+    if delimiters.escape:
+        return escape(raw, delimiters)
+    return delimiters.special.sub(b" ", raw)
 
 
 def _type(received: bytes, version: bytes, delimiters: Delimiters) -> bytes:

@@ -26,8 +26,10 @@ def pick_all(field: bytes, path: Path, delimiters: Delimiters) -> list[bytes]:
     if path.repetition != "*":
         raw = pick(field, path, delimiters)
         return [] if raw is None else [raw]
-    found = (part(repetition, path, delimiters) for repetition in _split(field, delimiters))
-    return [raw for raw in found if raw is not None]
+    if path.component is None:
+        return _split(field, delimiters)
+    repetitions = _split(field, delimiters)
+    return [raw for one in repetitions if (raw := part(one, path, delimiters)) is not None]
 
 
 def part(repetition: bytes, path: Path, delimiters: Delimiters) -> bytes | None:

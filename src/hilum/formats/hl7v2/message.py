@@ -22,7 +22,7 @@ from hilum.formats.hl7v2.segment import Segment, check_segment
 _HEADER = "MSH[1]"
 _LF = 10  # a number is found several times faster than bytes
 _LEADING = b"\xef\xbb\xbf \t\r\n\x0b"
-_HEADER_FIELDS = 26  # MSH-25 is the last one of 2.8
+_PADDING = (b"",) * 25  # MSH-25 is the last one of 2.8
 _CHARSET = 17  # where MSH-18 stands after a split: MSH-1 is the separator itself
 
 
@@ -130,9 +130,7 @@ class Message:
             raw = part(fields[p.position], p, delimiters)
         if raw is None:
             return None
-        if delimiters.escape_byte in raw or raw == b'""':
-            return self._text(raw)
-        return raw.decode() if raw.isascii() else self._text(raw)
+        return self._text(raw)
 
     def get(self, path: str | Path, default: str | None = None) -> str | Null | None:
         """The text at `path`, or `default` where it is absent; with `*`, the first there is."""
@@ -143,23 +141,25 @@ class Message:
     def get_all(self, path: str | Path) -> list[str | Null]:
         """The text of every place that `path` names; absent places have none."""
         p = parse_path(path) if isinstance(path, str) else path
-        return [self._text(raw) for raw in self._every(p)]
+        if p.index == "*" or p.field is None or p.literal:
+            return [self._text(raw) for raw in self._every(p)]
+        fields = self._fields.get(p.place) or self._split(p)
+        found = pick_all(fields[p.position], p, self.delimiters) if p.position < len(fields) else []
+        return [self._text(raw) for raw in found]
 
     def raw(self, path: str | Path) -> bytes | None:
         """The bytes at `path` as they stand; of a segment its line, of a field all its repetitions."""
         p = parse_path(path) if isinstance(path, str) else path
         if p.field is None or not p.whole or p.literal or p.index == "*":
             return next(self._every(p), None)
-        fields = self._split(p)
+        fields = self._fields.get(p.place) or self._split(p)
         return fields[p.position] if p.position < len(fields) else None
 
     @property
     def header(self) -> list[bytes]:
         """The raw fields of MSH by their number, padded: `header[10]` is MSH-10. Keep it in a local."""
-        header = [b"MSH", *self._open(_HEADER)]
-        header[1] = self.delimiters.field
-        header += [b""] * (_HEADER_FIELDS - len(header))
-        return header
+        fields = self._open(_HEADER)
+        return [b"MSH", self.delimiters.field, *fields[1:], *_PADDING[len(fields) :]]
 
     def segments(self, name: str | None = None) -> list[Segment]:
         """The segments, or those of one `name`, as they are now."""
@@ -349,6 +349,8 @@ class Message:
                 yield from pick_all(fields[p.position], p, delimiters)
 
     def _text(self, raw: bytes) -> str | Null:
+        if raw.isascii() and self.delimiters.escape_byte not in raw and raw != b'""':
+            return raw.decode()
         return read_text(raw, self.delimiters, self._codec or self._find_codec())
 
     def _split(self, p: Path) -> list[bytes]:
@@ -365,14 +367,15 @@ class Message:
 
     def _find(self, p: Path) -> int | None:
         """The line of the one segment that `p` names."""
-        number = self._places.get(p.place)
-        if number is None:
-            if p.index != 1:
-                return self._index(p).get(p.place)
-            number = next(self._named(p), None)
-            if number is not None:
+        known = self._places.get(p.place)
+        if known is not None or p.index != 1:
+            return known if known is not None else self._index(p).get(p.place)
+        name, after = p.name, (self.delimiters.field, b"")
+        for number, line in enumerate(self._lines):
+            if line.startswith(name) and line[3:4] in after:
                 self._places[p.place] = number
-        return number
+                return number
+        return None
 
     def _named(self, p: Path) -> Iterator[int]:
         """The lines of all segments of the name."""
@@ -460,7 +463,8 @@ class Message:
     # Character set
 
     def _declared(self) -> str | None:
-        name = self.header[_CHARSET + 1]
+        fields = self._open(_HEADER)
+        name = fields[_CHARSET] if len(fields) > _CHARSET else b""
         if self.delimiters.repetition:
             name = name.partition(self.delimiters.repetition)[0]
         return codec_of(name.decode(ASCII, "replace"))

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in ("base", "config", "destination", "source", "step")))
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{part}" for part in ("base", "config", "destination", "exchange", "source", "step"))
+)
 
 from hilum.sdk.testing.base import ConnectorSuite, Mood, Partner, leaving_nothing, within  # noqa: E402 - see above
 from hilum.sdk.testing.config import ConfigSuite  # noqa: E402
 from hilum.sdk.testing.destination import DestinationSuite, ProbeSuite  # noqa: E402
+from hilum.sdk.testing.exchange import ExchangeSuite  # noqa: E402
 from hilum.sdk.testing.fakes import DirectDialer, MemoryInbox, Received, RefusingDialer, free_port  # noqa: E402
 from hilum.sdk.testing.source import SourceSuite  # noqa: E402
 from hilum.sdk.testing.step import StepSuite  # noqa: E402
@@ -22,6 +25,7 @@ __all__ = [
     "ConnectorSuite",
     "DestinationSuite",
     "DirectDialer",
+    "ExchangeSuite",
     "MemoryInbox",
     "Mood",
     "Partner",

@@ -99,6 +99,19 @@ async def within(seconds: float, awaitable: Awaitable[T]) -> T:
         return await awaitable
 
 
+def same(found: Sequence[bytes], wanted: Sequence[bytes]) -> None:
+    """These bodies in this order. Of a plain comparison pytest makes a diff under CI: minutes for a large body."""
+    for number, (one, other) in enumerate(zip(found, wanted, strict=False)):
+        if one != other:
+            differ = next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
+            raise AssertionError(
+                f"body {number} has {len(one)} bytes, not {len(other)}, or others from byte {differ}: "
+                f"{one[differ : differ + 40]!r} instead of {other[differ : differ + 40]!r}"
+            )
+    if len(found) != len(wanted):
+        raise AssertionError(f"{len(found)} bodies arrived, not {len(wanted)}")
+
+
 @contextlib.asynccontextmanager
 async def leaving_nothing() -> AsyncIterator[None]:
     """What runs inside leaves no task, no socket and no ResourceWarning behind; they get a second to end."""

@@ -13,13 +13,15 @@ import pytest
 
 from hilum.sdk.contracts import Destination, Dialer, Outbound, Probe, ProbeResult
 from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
-from hilum.sdk.testing.base import ConnectorSuite, Mood, Partner, begin, leaving_nothing, within
+from hilum.sdk.testing.base import ConnectorSuite, Mood, Partner, begin, leaving_nothing, same, within
 from hilum.sdk.testing.fakes import RefusingDialer
 
 SHORT = 500  # milliseconds: the time-out where a partner is silent or out of reach
 
 
-class _PartnerSuite(ConnectorSuite):
+class PartnerSuite(ConnectorSuite):
+    """Base of the suites of what speaks to a partner."""
+
     @contextlib.asynccontextmanager
     async def present(self, place: Any, mood: Mood = "takes") -> AsyncIterator[Partner]:
         found = self.partner(place, mood)
@@ -30,7 +32,7 @@ class _PartnerSuite(ConnectorSuite):
             yield partner
 
 
-class DestinationSuite(_PartnerSuite):
+class DestinationSuite(PartnerSuite):
     """Hooks: `partner` at the shared base."""
 
     bodies: ClassVar[Sequence[bytes]] = (
@@ -61,7 +63,7 @@ class DestinationSuite(_PartnerSuite):
             for number in range(len(self.bodies)):
                 assert isinstance(await self.send(destination, number), Delivered)
             await destination.close()
-            assert list(partner.received) == list(self.bodies)
+            same(partner.received, self.bodies)
 
     async def test_a_partner_out_of_reach_is_transient_and_uses_no_retry(self, place: Any) -> None:
         destination = self.destination(place, timeout=SHORT)
@@ -85,7 +87,7 @@ class DestinationSuite(_PartnerSuite):
         async with self.present(place) as partner:
             assert isinstance(await self.send(destination), Delivered)
             await destination.close()
-            assert list(partner.received) == [self.bodies[0]]
+            same(partner.received, self.bodies[:1])
 
     async def test_it_survives_a_partner_that_restarts(self, place: Any) -> None:
         destination = self.destination(place)
@@ -152,7 +154,7 @@ class DestinationSuite(_PartnerSuite):
             await once()
 
 
-class ProbeSuite(_PartnerSuite):
+class ProbeSuite(PartnerSuite):
     """Hooks: `partner` at the shared base."""
 
     def probe(self, place: Any, dialer: Dialer | None = None) -> Probe[Any]:

@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 
 import httpx
 
-from hilum.errors import Refused, StoreError
+from hilum.errors import ConfigError, Refused, StoreError
 from hilum.model.message import Ack, Disposition
+from hilum.sdk.authentication import Kind, OAuth2
 from hilum.sdk.contracts import Receipt
 
 
@@ -90,8 +91,7 @@ class MemoryInbox:
         def settle() -> None:
             if not failing:
                 self.stored.append(item)
-                if identity := item.attributes.get("identity"):
-                    self._identities.add(identity)
+                self._identities |= {item.attributes[one] for one in ("identity", "digest") if one in item.attributes}
             if future.done():  # whoever waited was cancelled
                 return
             if failing:
@@ -128,8 +128,16 @@ class DirectDialer:
                 protocol, host, port, ssl=tls, server_hostname=(server_name or host) if tls else None
             )
 
-    def transport(self, *, tls: ssl.SSLContext | None = None) -> Any:
-        return httpx.AsyncHTTPTransport(verify=tls or False, trust_env=False)
+    def transport(self, *, tls: ssl.SSLContext | None = None, authentication: Kind | None = None) -> Any:
+        """Everything but OAuth 2, whose tokens take the hub's own dialer."""
+        if authentication is None:
+            return httpx.AsyncHTTPTransport(verify=tls or False, trust_env=False)
+        if isinstance(authentication, OAuth2):
+            raise ConfigError("this dialer has no tokens", where="authentication")
+        authentication.check()
+        context = tls or ssl.create_default_context()
+        authentication.present(context)
+        return _SigningTransport(httpx.AsyncHTTPTransport(verify=context, trust_env=False), authentication)
 
     def directory(self, path: str) -> Path:
         found = Path(path).resolve()
@@ -151,24 +159,41 @@ class RefusingDialer(DirectDialer):
         raise Refused("the test's policy forbids every folder")
 
 
+class _SigningTransport(httpx.AsyncBaseTransport):
+    def __init__(self, inner: httpx.AsyncBaseTransport, authentication: Kind) -> None:
+        self._inner, self._authentication = inner, authentication
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self._authentication.sign(request)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
 class _RefusingTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> NoReturn:
         raise Refused("the test's policy forbids every address")
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on just now, and that no other test worker is given.
+    """A port of the loopback that nobody listens on just now, and that nobody else here is given.
 
     Below the ephemeral range: up there a client that knocks at a closed port may meet itself, or somebody's
-    server on port 0.
+    server on port 0. Workers have ranges of their own, and so, mostly, have test runs beside each other.
     """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = 20_000 + worker % 10 * 1_000
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    first = 20_000 + (int(worker) if worker else os.getpid()) % 10 * 1_000
+    if len(_GIVEN) > 900:
+        _GIVEN.clear()
     while True:
         port = _CHANCE.randrange(first, first + 1_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _GIVEN:
+                _GIVEN.add(port)
+                return port
 
 
+_GIVEN: set[int] = set()  # one that was given is not always bound yet
 _CHANCE = random.SystemRandom()  # not pytest-randomly's, which is the same in every worker

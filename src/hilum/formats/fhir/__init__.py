@@ -1,0 +1,1 @@
+"""FHIR: resources as plain documents."""

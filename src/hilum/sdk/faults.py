@@ -1,0 +1,139 @@
+"""What can be wrong with a connection to a partner, classed by what a person should do about it (ledger S2-42)."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import os
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+
+import h11
+import httpx
+
+from hilum.errors import ConfigError, HilumError, Refused
+
+_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+_OURS = re.compile(r"ALERT.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")  # said by the partner, about ours (RFC 8446, 6.2)
+
+
+class Fault(enum.StrEnum):
+    """The classes. `ADVICE` says what to do about each."""
+
+    DNS = "dns"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    TLS_UNTRUSTED = "tls_untrusted"
+    TLS_EXPIRED = "tls_expired"
+    AUTH = "auth"
+    CONSENT = "consent"  # a person's, that an authorization server asks for: never given, or given up
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    RATE_LIMITED = "rate_limited"
+    HTTP_5XX = "http_5xx"
+    PROTOCOL = "protocol"
+    BLOCKED_BY_POLICY = "blocked_by_policy"
+    CONFIGURATION = "configuration"  # of our own: a certificate that cannot be loaded, a secret that is not there
+
+
+ADVICE: dict[Fault, str] = {
+    Fault.DNS: "The host's name has no address. Check its spelling, and the name server that this machine asks.",
+    Fault.REFUSED: "Nothing answers at this address. Check host and port, whether the partner runs, and firewalls.",
+    Fault.TIMEOUT: "The partner did not answer in time. Ask whether it is overloaded; else allow it a longer time-out.",
+    Fault.TLS_UNTRUSTED: "The partner's certificate is not one that we trust. Add its authority, or correct the name.",
+    Fault.TLS_EXPIRED: "The partner's certificate has expired. The partner must renew it; check this machine's clock.",
+    Fault.AUTH: "The partner does not know us. Check the credentials, and whether they were changed or have expired.",
+    Fault.CONSENT: "Nobody consents to this connection now. Authorize it: POST /api/v1/integrations/{id}/authorize.",
+    Fault.FORBIDDEN: "The partner knows us, but does not let us do this. Ask for the right that is missing.",
+    Fault.NOT_FOUND: "The partner has nothing at this path. Check the URL, its version and its identifiers.",
+    Fault.RATE_LIMITED: "We ask too often. Lower this endpoint's rate limit, or ask the partner for a higher one.",
+    Fault.HTTP_5XX: "The partner has a fault of its own. Try again later, and tell the partner if it stays.",
+    Fault.PROTOCOL: "The answer is not what this protocol says. Check that URL and protocol belong together.",
+    Fault.BLOCKED_BY_POLICY: "This hub may not connect there. An operator may allow the address, if it is meant.",
+    Fault.CONFIGURATION: "Something of our own is missing or does not fit. Correct the endpoint or its credential.",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of a call went, in milliseconds; None: not measured, or not needed (a connection was kept)."""
+
+    total: float
+    dns: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+
+
+class Failed(HilumError):
+    """A call got no answer. `sent`: the partner may have taken it all the same."""
+
+    def __init__(self, reason: str, fault: Fault, timings: Timings, *, sent: bool = False) -> None:
+        super().__init__(reason)
+        self.fault, self.timings, self.sent = fault, timings, sent
+
+
+def fault_of(error: BaseException) -> Fault:
+    """The class of what was raised: the first one in its chain of causes that is known."""
+    return next((found for one in _chain(error) if (found := _known(one)) is not None), Fault.PROTOCOL)
+
+
+def fault_of_status(status: int) -> Fault | None:
+    """The class of an HTTP status; None: 2xx and 3xx are no fault."""
+    if status < 400:
+        return None
+    known = {401: Fault.AUTH, 403: Fault.FORBIDDEN, 404: Fault.NOT_FOUND, 410: Fault.NOT_FOUND, 408: Fault.TIMEOUT,
+             429: Fault.RATE_LIMITED}  # fmt: skip
+    return known.get(status, Fault.HTTP_5XX if status >= 500 else Fault.PROTOCOL)
+
+
+def _known(error: BaseException) -> Fault | None:
+    if isinstance(error, Failed):
+        return error.fault
+    if isinstance(error, Refused):
+        return Fault.BLOCKED_BY_POLICY
+    if isinstance(error, ConfigError):
+        return Fault.CONFIGURATION
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Fault.TLS_EXPIRED if error.verify_code == _EXPIRED else Fault.TLS_UNTRUSTED
+    if isinstance(error, ssl.SSLError):
+        return Fault.AUTH if _OURS.search(str(error.reason)) else Fault.PROTOCOL
+    if isinstance(error, socket.gaierror):
+        return Fault.DNS
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return Fault.TIMEOUT
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return Fault.PROTOCOL
+    return Fault.REFUSED if isinstance(error, OSError) and error.errno else None
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong at the partner's end, in a few words of ours: the cause at the bottom of httpx's chain."""
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, httpx.HTTPError):
+        *_, error = _chain(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {(error.reason or type(error).__name__).replace('_', ' ').lower()}"
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    if isinstance(error, h11.ProtocolError):
+        return "the answer is not HTTP/1.1"  # h11 would quote it, and it may be anything
+    return (str(error) or type(error).__name__)[:200]
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """From what was raised down to its cause; an error of our own says all that there is to say.
+
+    A context that was suppressed counts: httpcore's pool raises what it caught once more, from nothing.
+    """
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        yield found
+        found = None if isinstance(found, HilumError) else found.__cause__ or found.__context__
