@@ -12,6 +12,7 @@ WIDER = re.compile(r"within\(None\)|store\.(?:read|read_small|write|append|route
 REASONS = {
     "services/api_keys.py": "whose a key is, is not known before it is looked up",
     "services/configuration.py": "a file may name a new organization; on the hub's own machine alone",
+    "services/consents.py": "waits for the job that it has just inserted, by its number",
     "services/health.py": "whether the store answers at all",
     "services/identity.py": "whose a session is, is not known before it is looked up",
     "services/jobs.py": "asks for the job that it has just inserted, by its number",

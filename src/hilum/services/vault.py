@@ -96,7 +96,8 @@ class Vault:
     async def rotate(self, act: Act) -> KeyView:
         """Make a new data key; a job re-encrypts what older ones sealed, which stays readable meanwhile."""
         async with self._making:
-            await self._make(act, job=True)
+            newest = await self._store.within(act.organization).read(vault.key, act.organization)
+            await self._make(act, newest, job=True)
         self._store.signal("job")
         return (await self.list(act.scope))[0]
 
@@ -141,7 +142,7 @@ class Vault:
             stored = await own.read(vault.key, organization)  # somebody may have made it while we waited
             if stored is None or not self._has_seals(stored):
                 with contextlib.suppress(Conflict):  # another process was faster: its key is as good
-                    await self._make(Act(HUB, Scope(organization), "key.rotate"), job=stored is not None)
+                    await self._make(Act(HUB, Scope(organization), "key.rotate"), stored, job=stored is not None)
                 self._store.signal("job")
         found = await own.read(vault.key, organization)
         assert found is not None  # noqa: S101 - it was made just now
@@ -150,10 +151,9 @@ class Vault:
     def _has_seals(self, stored: StoredKey) -> bool:
         return stored.seals < self._limit or self._left.get((stored.organization, stored.number), 0) > 0
 
-    async def _make(self, act: Act, *, job: bool) -> None:
-        """A new newest data key, and where wanted the job that brings everything under it."""
+    async def _make(self, act: Act, newest: StoredKey | None, *, job: bool) -> None:
+        """The data key after `newest`, and where wanted the job that brings everything under it. Raises Conflict."""
         own, organization = self._store.within(act.organization), act.organization
-        newest = await own.read(vault.key, organization)
         number = newest.number + 1 if newest is not None else 1
         key = DataKey.new(organization, number)
         wrapped = await asyncio.to_thread(self._providers.wrap, key.secret, context(organization, number))
