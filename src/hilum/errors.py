@@ -2,12 +2,14 @@
 
 HilumError
 ├── FormatError          bytes that are not what they claim to be
+├── DataError            a value of a data set cannot be read or written; carries row and variable
 ├── ConfigError          a configuration that cannot be applied; carries where
 │   ├── ConfigErrors     several such, told at once
 │   └── ExpressionError  an expression that does not compile
 ├── StepError            a step could not process this message
 ├── ReasonNeeded         only with a reason for change
 ├── NotFound             no such thing
+│   └── Gone             there was one: its time is over
 ├── Conflict             the thing exists, but its state forbids this
 │   └── Stale            it was changed since the caller read it
 ├── Unauthenticated      nobody knows who asks
@@ -41,6 +43,17 @@ class FormatError(HilumError):
         self.segment = segment
         self.field = field
         where = "" if segment is None else segment if field is None else f"{segment}-{field}"
+        super().__init__(f"{where}: {reason}" if where else reason)
+
+
+class DataError(HilumError):
+    """A value of a data set cannot be read or written; `row` counts from 1, 0 where none is meant."""
+
+    def __init__(self, reason: str, *, row: int = 0, variable: str = "") -> None:
+        self.reason = reason
+        self.row = row
+        self.variable = variable
+        where = ", ".join([*([f"row {row}"] if row else []), *([variable] if variable else [])])
         super().__init__(f"{where}: {reason}" if where else reason)
 
 
@@ -88,6 +101,10 @@ class ReasonNeeded(HilumError):
 
 class NotFound(HilumError):
     """No such thing, or none that the caller may see."""
+
+
+class Gone(NotFound):
+    """There was one, and its time is over."""
 
 
 class Conflict(HilumError):

@@ -44,27 +44,27 @@ class Registry:
 def discover() -> Registry:
     """Import every plug-in once. Raises ConfigError where two claim one name, or a module keeps no contract."""
     registry = Registry({}, {}, {}, {})
-    for name, module in _modules("connectors"):
+    for name, module in modules("connectors"):
         connector = _attribute(module, "connector", Connector)
         for scheme in connector.schemes:
-            _claim(registry.connectors, scheme, connector, f"connector scheme {scheme!r}")
+            claim(registry.connectors, scheme, connector, f"connector scheme {scheme!r}")
         registry.documents[f"connectors/{name}"] = module.__doc__ or ""
-    for name, module in _modules("steps"):
+    for name, module in modules("steps"):
         step = module.__dict__.get("step")
         if not (isinstance(step, type) and issubclass(step, Step)):
             raise ConfigError(f"{module.__name__} defines no `step`")
-        _claim(registry.steps, name, step, f"step {name!r}")
+        claim(registry.steps, name, step, f"step {name!r}")
         registry.documents[f"steps/{name}"] = module.__doc__ or ""
-    for name, module in _modules("jobs"):
+    for name, module in modules("jobs"):
         run = module.__dict__.get("run")
         if not callable(run):
             raise ConfigError(f"{module.__name__} defines no `run`")
-        _claim(registry.jobs, name, run, f"job {name!r}")
+        claim(registry.jobs, name, run, f"job {name!r}")
         registry.documents[f"jobs/{name}"] = module.__doc__ or ""
     return registry
 
 
-def _modules(kind: str) -> Iterator[tuple[str, ModuleType]]:
+def modules(kind: str) -> Iterator[tuple[str, ModuleType]]:
     package = importlib.import_module(f"hilum.{kind}")
     for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda item: item.name):
         yield found.name, importlib.import_module(f"{package.__name__}.{found.name}")
@@ -79,7 +79,7 @@ def _attribute(module: ModuleType, name: str, kind: type[Connector]) -> Connecto
     return found
 
 
-def _claim(names: dict[str, Any], name: str, value: Any, what: str) -> None:
+def claim(names: dict[str, Any], name: str, value: Any, what: str) -> None:
     if name in names:
         raise ConfigError(f"{what} is claimed twice")
     names[name] = value

@@ -1,7 +1,8 @@
 """What a plug-in's test file uses: fakes of what the hub gives to a plug-in, and suites of what it must keep.
 
 A test file subclasses the suites and fills in their hooks; `hilum new-connector` writes such a file. pytest
-and anyio are needed here, and nowhere else in the package.
+and anyio are needed here, and nowhere else in the package. The suites of exporters and importers need pyarrow as well,
+so they are imported from their own files.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{part}" for part in ("base", "config", "destination", "exchange", "source", "step"))
+    *(
+        f"{__name__}.{part}"
+        for part in ("base", "config", "destination", "exchange", "exporter", "importer", "source", "step")
+    )
 )
 
 from hilum.sdk.testing.base import ConnectorSuite, Mood, Partner, leaving_nothing, within  # noqa: E402 - see above

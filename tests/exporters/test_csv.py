@@ -1,0 +1,13 @@
+"""CSV keeps the contract of exporters; what is in it, tests/exporters/test_delimited.py asks."""
+
+from __future__ import annotations
+
+from hilum.exporters import csv
+from hilum.model.dataset import DataType, Variable
+from hilum.sdk.testing.exporter import ExporterSuite
+
+
+class TestCsv(ExporterSuite):
+    module = csv
+    options = ({}, {"formulas": "keep", "line_ending": "lf", "bom": True}, {"header": False})
+    refused = ((Variable("V", DataType.DATE, target=DataType.INTEGER), 0.5),)
