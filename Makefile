@@ -42,6 +42,8 @@ bench: $(READY) ## measure against the budget, the relay and peers
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/api.py
 	$(BIN)/python benchmarks/execute.py
+	$(BIN)/python benchmarks/xpt.py
+	$(BIN)/python benchmarks/tables.py
 	$(BIN)/python benchmarks/message_path.py $(ARGS)
 	$(BIN)/python benchmarks/peers.py
 

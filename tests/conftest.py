@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import psycopg.conninfo
 import pytest
@@ -33,6 +34,9 @@ from hilum.store.migrate import migrate, prepare
 
 SETTINGS = {name: value for name, value in os.environ.items() if name.startswith("HILUM_")}
 POSTGRES = SETTINGS.get("HILUM_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+if "CI" not in os.environ:  # there hypothesis has such a profile of its own
+    hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.load_profile("busy")
 CORPUS = Path(SETTINGS.get("HILUM_CORPUS") or Path(__file__).parents[2] / "shared" / "corpus")
 
 

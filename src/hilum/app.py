@@ -17,11 +17,13 @@ from hilum.api import Edge, Server, Services, create_app
 from hilum.connectors import webhook
 from hilum.engine.audit_feed import AuditFeeds
 from hilum.engine.evidence import Evidence
+from hilum.engine.interrupted import Interrupted
 from hilum.engine.runner import Runner
 from hilum.engine.supervisor import Supervisor
 from hilum.engine.webhooks import Webhooks
 from hilum.errors import ConfigError, FormatError
 from hilum.intake.identity import Identify
+from hilum.jobs import Context, Still
 from hilum.model.access import HUB, SYSTEM, Scope
 from hilum.model.audit import Act
 from hilum.model.configuration import Integration
@@ -49,11 +51,14 @@ from hilum.services.audit import Trail
 from hilum.services.backup import KEYS
 from hilum.services.certificates import Certificates
 from hilum.services.configuration import Configurations, load
+from hilum.services.connections import Connections
 from hilum.services.consents import Consents
 from hilum.services.credentials import Credentials
+from hilum.services.datasets import Datasets
 from hilum.services.entries import Entries
 from hilum.services.events import Events
 from hilum.services.executions import Executions
+from hilum.services.exports import Exports
 from hilum.services.health import Health
 from hilum.services.identity import Identity
 from hilum.services.initializing import Initializing
@@ -91,6 +96,7 @@ from hilum.services.webhook_receivers import Listening, WebhookReceivers
 from hilum.services.webhook_subscriptions import WebhookSubscriptions
 from hilum.settings import Settings
 from hilum.store import Store, configuration
+from hilum.store.jobs import Job
 from hilum.store.lock import FolderLock
 
 log = telemetry.logger("app")
@@ -113,6 +119,7 @@ class Hub:
         self.runner: Runner | None = None
         self.evidence: Evidence | None = None
         self.feeds: AuditFeeds | None = None
+        self._interrupted: Interrupted | None = None
         self._outbound: Dialers | None = None
         self.webhooks: Webhooks | None = None
         self.http: Server | None = None
@@ -164,6 +171,8 @@ class Hub:
         self.evidence = evidence
         self.feeds = AuditFeeds(self.store, dialers, self.entries, socket.gethostname(), lambda: evidence.mine)
         await self.feeds.start()
+        self._interrupted = Interrupted(self.store)
+        await self._interrupted.start()
         await self._serve()
         self.supervisor = Supervisor(
             self.store, self.registry, dialers, environ=self.settings.environ, folder=folder, entries=self.entries
@@ -192,6 +201,9 @@ class Hub:
         await asyncio.gather(*(server.stop() for server in (self.http, self._local) if server is not None))
         if self._services is not None:
             await self._services.metrics.stop()
+            await self._services.initializing.close()
+        if self._interrupted is not None:
+            await self._interrupted.stop()
         if self.webhooks is not None:
             await self.webhooks.stop()
         if self.runner is not None:
@@ -214,7 +226,7 @@ class Hub:
             store, names, status = self.store, Names(self.store), self._status
             trail = Trail(store)
             routes = Routes(store, self.registry)
-            jobs = Jobs(store, status)
+            jobs = Jobs(store, status, here=self._do)
             messages = Messages(store, names, routes)
             api_keys = ApiKeys(store, Pepper(self.keyring))
             signing, tickets, proofs = SigningKeys(store), Tickets(store.sealer), Proofs(store, self._passwords)
@@ -233,6 +245,7 @@ class Hub:
                 sources=Sources(store, names, status),
                 jobs=jobs,
                 configurations=self.configurations,
+                connections=Connections(store),
                 consents=Consents(store, policy, jobs, self.settings.url),
                 reload=self.reload,
                 backup=functools.partial(backup.create, store),
@@ -273,6 +286,8 @@ class Hub:
                 retention=Retention(store, policy),
                 archives=Archives(store, self.vault, jobs),
                 subject_exports=SubjectExports(store, self.vault),
+                datasets=Datasets(store, self.vault, jobs),
+                exports=Exports(store, self.vault, jobs),
                 webhook_subscriptions=WebhookSubscriptions(store, self.vault),
                 webhook_receivers=WebhookReceivers(store, self.vault, self._listening, self.settings.url),
             )
@@ -281,6 +296,10 @@ class Hub:
     def _act(self, action: str) -> Act:
         """What the hub does by its operator's file."""
         return Act(HUB, Scope(SYSTEM), action, details={"file": str(self.settings.config)})
+
+    async def _do(self, job: Job) -> object:
+        """A job of a command on a folder without a running hub: one that touches no lane and dials nobody."""
+        return await self.registry.jobs[job.kind](Context(self.store, Still(), {}, vault=self.vault), job)
 
     def _listening(self, organization: int, integration: str) -> Listening | None:
         """The source that takes an integration's webhooks; None while it does not run, or not in this process."""

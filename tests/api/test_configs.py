@@ -243,7 +243,7 @@ async def test_a_connection_is_tested_as_v1_tests_it(specialist: httpx.AsyncClie
 
     def facts(result: dict[str, Any]) -> dict[str, Any]:
         """What does not differ from one moment to the next."""
-        moving = {"responseTime", "timings"}
+        moving = {"responseTime", "timings", "trace"}
         endpoints = [{key: one[key] for key in one.keys() - moving} for one in result["endpoints"]]
         return {**result, "timestamp": None, "endpoints": endpoints}
 

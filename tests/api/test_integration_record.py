@@ -21,7 +21,7 @@ REASON = {"x-reason": "a test changes it"}
 def draft(url: str, **changes: Any) -> dict[str, Any]:
     return {
         "name": "Lab orders", "type": "LAB_SYSTEM", "environment": "development", "provider": "Example Lab",
-        "authentication": {"type": "api_key", "key": "canary-key-of-the-lab"},
+        "data_categories": ["laboratory"], "authentication": {"type": "api_key", "key": "canary-key-of-the-lab"},
         "endpoints": [{"name": "orders", "url": url, "method": "POST"}], **changes,
     }  # fmt: skip
 

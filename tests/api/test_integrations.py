@@ -281,17 +281,63 @@ async def test_who_may_write(signed_in: Sign, web: Any) -> None:
         failed(await other.delete(f"/integrations/{made['id']}"), 403, "INT003")
 
 
-@pytest.mark.ledger_part(
-    "S3-15", "a signature to switch one on or off; no address inside that the operator did not name"
-)
-async def test_production_is_switched_with_a_signature_alone(signed_in: Sign) -> None:
+async def signature(client: httpx.AsyncClient, error: dict[str, Any]) -> dict[str, str]:
+    """What a refused request asks for."""
+    needed = error["details"]["signature_required"]
+    body = {"operation": needed["operation"], "entity": needed["entity"], "meaning": "approval", "reason": "released",
+            "password": "correct horse battery staple"}  # fmt: skip
+    response = await client.post("/signatures", json=body)
+    assert response.status_code == 201, response.text
+    return {**REASON, "x-signature": response.json()["id"]}
+
+
+@pytest.mark.ledger_part("S3-15", "nothing begins to flow in production without a signature: new, moved there, or off")
+@pytest.mark.ledger_part("S0-21", "activate, deactivate a production integration; creating one is no way around it")
+async def test_production_is_switched_with_a_signature_alone(signed_in: Sign, web: Any) -> None:
     specialist = await signed_in("integration_specialist")
-    made = await created(specialist, draft("https://127.0.0.1:1/", environment="production"))
-    tag = {"if-match": f'"v{made["version"]}"', **REASON}
-    error = failed(await specialist.post(f"/integrations/{made['id']}/deactivate", headers=tag), 403, "INT011")
-    assert error["details"]["signature_required"]["operation"] == "integration.deactivate"
+    made = await created(specialist, draft(web.url("/orders"), environment="production"))
+    assert (made["status"], made["health"], made["last_error"]) == ("inactive", "healthy", None)
+    path = f"/integrations/{made['id']}"
+    (tried,) = (await specialist.get(f"{path}/initializations")).json()["items"]
+    assert (tried["success"], "activate" in tried["advice"]) == (True, True)
+    again = (await specialist.post(f"{path}/initialize")).json()
+    assert (again["success"], (await specialist.get(path)).json()["status"]) == (True, "inactive")
+
+    for verb, after in (("activate", "active"), ("deactivate", "inactive")):
+        tag = {"if-match": (await specialist.get(path)).headers["etag"], **REASON}
+        error = failed(await specialist.post(f"{path}/{verb}", headers=tag), 403, "INT011")
+        assert error["details"]["signature_required"]["operation"] == f"integration.{verb}"
+        moved = await specialist.post(f"{path}/{verb}", headers={**tag, **await signature(specialist, error)})
+        assert (moved.status_code, moved.json()["status"]) == (200, after), moved.text
+
+    wanted = draft(web.url("/orders"), name="At once", environment="production")
+    query = {"require_active": "true"}
+    error = failed(await specialist.post("/integrations", json=wanted, params=query, headers=REASON), 403, "INT011")
+    (there,) = (await specialist.get("/integrations", params={"q": "at once"})).json()["items"]
+    assert error["details"]["signature_required"]["entity"] == f"integration/{there['id']}"
+    assert there["status"] == "inactive", "it is there all the same"
+
+
+@pytest.mark.ledger_part("S3-15", "an integration that runs comes into production, and leaves it, with a signature")
+async def test_what_runs_moves_to_production_with_a_signature_alone(signed_in: Sign, web: Any) -> None:
+    specialist = await signed_in("integration_specialist")
+    path = f"/integrations/{(await created(specialist, draft(web.url('/orders'))))['id']}"
+    for environment, operation in (("production", "activate"), ("test", "deactivate")):
+        tag = {"if-match": (await specialist.get(path)).headers["etag"], **REASON}
+        move = {"environment": environment}
+        error = failed(await specialist.patch(path, json=move, headers=tag), 403, "INT011")
+        assert error["details"]["signature_required"]["operation"] == f"integration.{operation}"
+        moved = await specialist.patch(path, json=move, headers={**tag, **await signature(specialist, error)})
+        assert (moved.status_code, moved.json()["environment"]) == (200, environment), moved.text
+    tag = {"if-match": moved.headers["etag"]}
+    assert (await specialist.patch(path, json={"environment": "development"}, headers=tag)).status_code == 200
+
+
+@pytest.mark.ledger_part("S3-15", "no address inside that the operator did not name")
+async def test_in_production_nobody_reaches_inside(signed_in: Sign) -> None:
+    specialist = await signed_in("integration_specialist")
     inside = await created(specialist, draft("https://10.1.2.3/", name="Inside", environment="production"))
-    assert (inside["status"], "only the hub's operator can allow it" in inside["last_error"]) == ("error", True)
+    assert (inside["status"], "only the hub's operator can allow it" in inside["last_error"]) == ("inactive", True)
 
 
 async def test_messages_flow_through_what_the_api_made(running: Any, signed_in: Sign, web: Any, until: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import hashlib
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -18,9 +20,10 @@ from hilum.model.access import Scope
 from hilum.model.configuration import Endpoint
 from hilum.model.execution import ExecutionState
 from hilum.pipeline.payload import encode
+from hilum.sdk import trace
 from hilum.sdk.contracts import Call, ProbeResult, Reply
 from hilum.sdk.faults import Failed, Fault, Timings
-from hilum.store import Store, activity_log, configuration, executions, schema
+from hilum.store import Store, activity_log, configuration, execution_blobs, executions, schema
 from hilum.store.executions import New, Stored
 from hilum.store.jobs import Job
 
@@ -96,9 +99,9 @@ async def begin(store: Store) -> Callable[..., Awaitable[tuple[int, int]]]:
 
     owner, integration, endpoint = await store.write(settle_in)
 
-    async def make(*, synthetic: bool = False, **request: Any) -> tuple[int, int]:
+    async def make(*, synthetic: bool = False, blobs: Any = (), **request: Any) -> tuple[int, int]:
         asked = {"data": {"a": 1}, **request}
-        new = New(owner, integration, endpoint, "corr-1", "somebody", asked, executions.name(), synthetic)
+        new = New(owner, integration, endpoint, "corr-1", "somebody", asked, executions.name(), synthetic, blobs)
         return await store.write(executions.insert, store.sealer, new), owner
 
     return make
@@ -311,12 +314,85 @@ async def test_our_own_secrets_are_not_in_an_answer(run: Any) -> None:
         telemetry.secrets.remove("hunter2-hunter2")
 
 
-async def test_an_answer_is_cut_where_it_is_too_large(run: Any) -> None:
-    body = "".join(f"line {number:06}\n" for number in range(execute.LARGEST // 12 + 1))  # no other test's secret
-    assert len(body) > execute.LARGEST
-    one = await run(Scripted(reply(200, "OK", body.encode())))
-    assert (one.response or {})["truncated"] is True
-    assert (one.response or {})["data"] == body[: execute.LARGEST]
+@pytest.mark.ledger_part("S3-51", "a large answer stands beside the row, which points to it; also what it is mapped to")
+async def test_an_answer_that_is_too_large_for_the_row_is_kept_beside_it(run: Any, store: Store) -> None:
+    telemetry.secrets.add("hunter2-hunter2")
+    try:
+        text = "".join(f"line {number:06}\n" for number in range(execute.LARGEST // 12 + 1))  # no other test's secret
+        body = f"{text}hunter2-hunter2".encode()
+        partner = Scripted(reply(200, "OK", body, content_type="text/plain; charset=utf-8"))
+        one = await run(partner)
+        assert one.status is ExecutionState.COMPLETED
+        assert (one.response["data"], one.response["processedData"]) == (None, None)
+        kept = f"{text}***".encode()
+        assert one.response["blob"] == {
+            "id": one.response["blob"]["id"], "size": len(kept), "sha256": hashlib.sha256(kept).hexdigest(),
+            "type": "text/plain",
+        }  # fmt: skip
+        assert await content(store, one, "blob") == kept
+        partner.answered = lambda body: b'{"lines": %d}' % body.count(b"\n")
+        assert (await run(partner)).response["processedData"] == {"lines": len(text) // 12}
+        partner.answered = lambda body: b"[%s]" % (b"1,".ljust(execute.LARGEST) + b"2")
+        assert await content(store, await run(partner), "processedBlob") == partner.answered(b"")
+        fits = Scripted(reply(200, "OK", text[: execute.LARGEST].encode()))
+        assert (await run(fits)).response["data"] == text[: execute.LARGEST]
+    finally:
+        telemetry.secrets.remove("hunter2-hunter2")
+
+
+async def content(store: Store, one: Stored, member: str) -> bytes:
+    where = uuid.UUID((one.response or {})[member]["id"])
+    return await store.read(execution_blobs.content, store.sealer, one.id, where)
+
+
+@pytest.mark.ledger_part("S3-51", "what was too large for the row is sent as it was given")
+async def test_what_stands_beside_the_row_is_sent(run: Any, store: Store) -> None:
+    for data, kind, wanted in (
+        ("x" * 2_000_000, "text/plain", b"x" * 2_000_000),
+        ('{"a": 1}', "text/plain", b'{"a": 1}'),
+        ('{"a": 1}', "application/json", b'{"a":1}'),
+    ):
+        blob = execution_blobs.seal(store.sealer, data.encode(), kind)
+        partner = Scripted(reply(200))
+        one = await run(partner, blobs=(blob,), data=None, blob=blob.pointer)
+        assert (one.status, one.request["data"]) == (ExecutionState.COMPLETED, None)
+        assert partner.calls[0].body == wanted
+
+
+@pytest.mark.ledger_part("S3-51", "an answer above the endpoint's maximum is a failure that says so")
+async def test_an_answer_that_is_not_kept_is_a_failure(run: Any, store: Store) -> None:
+    cut = dataclasses.replace(reply(200, "OK", b"x" * 4_096), truncated=True)
+    one = await run(Scripted(cut))
+    assert (one.status, one.status_code, one.fault, one.attempts) == (ExecutionState.FAILED, 200, "too_large", 1)
+    assert one.told["error"] == "it was answered (200), with more than 4,096 bytes: not kept"
+    assert (one.response["truncated"], one.response["data"], one.response["success"]) == (True, None, False)
+    assert one.trace["answer"] == "x" * trace.FIRST
+    one = await run(Scripted(dataclasses.replace(cut, status=404)))
+    assert (one.fault, one.response["truncated"]) == ("not_found", True)
+
+
+@pytest.mark.ledger_part("S2-44", "what went over the wire at the last try, of what failed alone")
+async def test_a_failure_leaves_a_trace(run: Any) -> None:
+    assert (await run(Scripted(reply(200)))).trace is None
+    seen = trace.Trace("GET", "http://192.0.2.1/x?a=1", {"accept": "*/*"}, 500, "Down", {"server": "s"}, "Doe")
+    wrong = dataclasses.replace(reply(500, "Down", b"Doe", retry_after="0"), trace=seen)
+    one = await run(Scripted(wrong, dataclasses.replace(wrong, timings=Timings(7.0)), retries=1), data="sent")
+    assert one.trace == {
+        **dataclasses.asdict(seen), "endpoint": "http://192.0.2.1/x", "body": "sent",
+        "timings": dataclasses.asdict(Timings(7.0)),
+    }  # fmt: skip
+    one = await run(Scripted(Failed("no", Fault.DNS, Timings(1.0), trace=seen)))
+    assert (one.trace["url"], one.trace["status"]) == (seen.url, 500)
+    one = await run(Scripted(reply(400, "AR: Doe", b"ack"), method=None), data="MSH")
+    assert (one.trace["method"], one.trace["url"], one.trace["answer"]) == (None, "http://192.0.2.1/x", "ack")
+    assert (one.trace["reason"], one.trace["body"]) == ("AR: Doe", "MSH\r")
+
+
+@pytest.mark.ledger_part("S2-56", "also what was interrupted has its class")
+async def test_what_nobody_knows_has_a_class_too(run: Any, store: Store) -> None:
+    one = await run(Scripted(reply(200)), state="running")
+    (entry,) = await logged(store, one)
+    assert (one.fault, entry.fault, entry.outcome, one.trace) == ("interrupted", "interrupted", "failure", None)
 
 
 @pytest.mark.ledger_part("S3-51", "left executing by a crash: marked failed, the outcome unknown, and never sent again")

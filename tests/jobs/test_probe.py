@@ -105,10 +105,11 @@ def problem(store: Store, row: Row) -> str | None:
 
 @pytest.mark.ledger_part("S2-41", "the breakdown of the time: dns, connect, tls, first byte, total")
 async def test_every_endpoint_is_tested_whatever_becomes_of_the_others(tested: Tested) -> None:
-    found = await tested(Several(**{"one": GOOD, "two": KeyError("4711"), "in": ""}))
+    encrypted = dataclasses.replace(GOOD, tls="TLSv1.3")
+    found = await tested(Several(**{"one": encrypted, "two": KeyError("4711"), "in": ""}))
     assert found["one"] == {
         "success": True, "responseTime": 12, "statusCode": 200, "error": None, "errorClass": None, "advice": None,
-        "warning": None, "method": "POST",
+        "warning": None, "method": "POST", "tlsVersion": "TLSv1.3", "trace": None,
         "timings": {"total": 12.4, "dns": 1.0, "connect": 2.0, "tls": 3.0, "firstByte": 5.0},
     }  # fmt: skip
     assert (found["two"]["success"], found["two"]["error"]) == (False, "internal error: KeyError")

@@ -20,6 +20,7 @@ from hilum.security.tickets import OVER
 from hilum.store import (
     Connection,
     activity_log,
+    execution_blobs,
     executions,
     initializations,
     jobs,
@@ -40,7 +41,7 @@ from hilum.store.probes import Probed
 from hilum.store.schema import initialization, integration
 from hilum.store.schema import job as job_table
 from hilum.store.schema_activity import activity_log as log
-from hilum.store.schema_activity import execution, probe_result
+from hilum.store.schema_activity import execution, execution_blob, probe_result
 from hilum.store.schema_people import principal_index, session
 from hilum.store.schema_webhooks import webhook_attempt, webhook_delivery
 from hilum.store.webhook_deliveries import Attempt
@@ -48,6 +49,12 @@ from hilum.store.webhook_deliveries import Attempt
 pytestmark = pytest.mark.anyio
 Work = Callable[..., Job]
 Later = Callable[[float], None]
+
+
+TRACE: dict[str, Any] = {
+    "method": "POST", "url": "https://lab.example/Doe", "endpoint": "https://lab.example/{id}", "headers": {},
+    "body": "Doe", "status": 503, "reason": "Busy", "answered": {}, "answer": "Doe", "timings": None,
+}  # fmt: skip
 
 
 class Home:
@@ -68,10 +75,12 @@ class Home:
         sealer, number = self.store.sealer, self.number
         where = (integration.c.organization == number, integration.c.name == "lab")
         lab: int = connection.execute(sa.select(integration.c.id).where(*where)).scalar_one()
-        new = New(number, lab, out, "c-1", "eva", {"data": "Doe"}, executions.name())
+        blob = execution_blobs.seal(sealer, b"Doe", "text/plain")
+        asked = {"data": None, "blob": blob.pointer}
+        new = New(number, lab, out, "c-1", "eva", asked, executions.name(), blobs=(blob,))
         run = executions.insert(connection, sealer, new)
         told = {"error": "no room for Doe", "tries": []}
-        ended = Ended(ExecutionState.FAILED, 5, 1, 503, "http_5xx", {"data": "Doe"}, told)
+        ended = Ended(ExecutionState.FAILED, 5, 1, 503, "http_5xx", {"data": "Doe"}, told, TRACE)
         assert executions.finish(connection, sealer, run, new.uuid, ended)
         said = {"status": "failed", "status_code": 503, "fault": "http_5xx", "correlation": "c-1"}
         lines = [
@@ -121,9 +130,10 @@ class Home:
             found: int = connection.execute(sa.select(sa.func.count()).select_from(table).where(*mine)).scalar_one()
             return found
 
-        sent = execution.c.request != b""
+        sent, traced = execution.c.request != b"", execution.c.trace.is_not(None)
+        bodies = [count(execution, one) for one in (sent, execution.c.response.is_not(None), traced)]
         return {
-            "execution_bodies": count(execution, sent) + count(execution, execution.c.response.is_not(None)),
+            "execution_bodies": sum(bodies) + count(execution_blob),
             "diagnostics": count(log, log.c.error.is_not(None)) + count(execution, execution.c.told.is_not(None)),
             "integration_logs": count(log) + count(initialization),
             "executions": count(execution),
@@ -143,7 +153,7 @@ class Home:
 
 
 FULL = {
-    "execution_bodies": 2, "diagnostics": 2, "integration_logs": 3, "executions": 1, "test_results": 1,
+    "execution_bodies": 4, "diagnostics": 2, "integration_logs": 3, "executions": 1, "test_results": 1,
     "health_results": 1, "webhook_deliveries": 3, "sessions": 4, "jobs": 2,
 }  # fmt: skip
 WAITING = {"webhook_deliveries": 1, "sessions": 2, "jobs": 1}
@@ -208,10 +218,17 @@ async def test_the_line_of_an_error_stays_when_its_diagnostics_go(kept: Any, job
     await home.fill()
     services, act = kept.hub.services(), kept.act("execution.show")
     (one,), _ = await services.executions.list(Scope(1), executions.Wanted(), 0, 9)
+    whole = await services.executions.show(act, uuid.UUID(one.id), payload=True)
+    assert whole.payloadRef == f"/api/v1/executions/{one.id}"
+    blob = uuid.UUID((whole.request or {})["blob"]["id"])
+    assert await services.executions.blob(act, uuid.UUID(one.id), blob) == b"Doe"
     later(91)
     await ran(kept, job)
+    with pytest.raises(NotFound, match="Blob not found"):
+        await services.executions.blob(act, uuid.UUID(one.id), blob)
     body = await services.executions.show(act, uuid.UUID(one.id), payload=True)
     assert (body.request, body.response, body.error, body.statusCode) == (None, None, "no room for Doe", 503)
+    assert (body.payloadRef, body.trace) == (None, None)
     later(span(3) - 1)
     await ran(kept, job)
     (line,) = [each for each in await lines(kept, home) if each.level == "error"]

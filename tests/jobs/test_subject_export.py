@@ -21,7 +21,7 @@ from hilum.model.audit import Act
 from hilum.model.delivery import Attempt
 from hilum.model.execution import ExecutionState
 from hilum.security.envelope import Place
-from hilum.store import Connection, archives, executions, jobs, organizations
+from hilum.store import Connection, archives, execution_blobs, executions, jobs, organizations, schema_activity
 from hilum.store.executions import Ended, New
 from hilum.store.jobs import Job
 from hilum.store.schema import integration
@@ -174,6 +174,30 @@ async def test_executions_that_say_the_patients_number_are_in_it(kept: Any) -> N
     with zipfile.ZipFile(io.BytesIO((await fetch(kept, asked.id))[1])) as packed:
         rows = list(csv.DictReader(io.StringIO(packed.read("executions.csv").decode(), newline="")))
     assert [row["id"] for row in rows] == [str(one) for one in (asked_about, answered, named)]
+
+
+@pytest.mark.ledger_part("S0-26", "also what was too large to stand in an execution's row")
+async def test_what_stands_beside_an_execution_is_in_it(kept: Any) -> None:
+    own, sealer = kept.hub.store.within(1), kept.hub.store.sealer
+    identifier = await execute(kept, None, None)
+    large = [
+        execution_blobs.seal(sealer, content, kind)
+        for content, kind in ((b'{"patient": "P4711"}', execution_blobs.JSON), (b"%PDF \xff", "application/pdf"))
+    ]
+
+    def write(connection: Connection) -> None:
+        mine = schema_activity.execution.c.uuid == identifier
+        number = connection.execute(sa.select(schema_activity.execution.c.id).where(mine)).scalar_one()
+        execution_blobs.insert(connection, number, large)
+        told = {"data": None, "processedData": None, "blob": large[0].pointer, "processedBlob": large[1].pointer}
+        sealed = sealer.seal(json.dumps(told).encode(), executions.place(identifier, "response"))
+        connection.execute(schema_activity.execution.update().where(mine).values(response=sealed))
+
+    await own.write(write)
+    asked, work = await ask(kept)
+    assert (await subject_export.run(kept.context, work))["executions"] == 1
+    (one,) = json.loads((await fetch(kept, asked.id))[1])["executions"]
+    assert one["response"] == {"data": {"patient": "P4711"}, "processedData": {"base64": "JVBERiD/"}}
 
 
 async def test_who_is_in_no_message_gets_an_empty_one(kept: Any) -> None:

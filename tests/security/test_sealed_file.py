@@ -99,3 +99,17 @@ def test_a_file_that_cannot_be_written_is_said_once() -> None:
     with pytest.raises(OSError, match="no room"):
         writer.close()
     assert writer.closed
+
+
+PLACES = st.tuples(st.integers(0, 3 * PIECE + 9), st.integers(0, PIECE))
+
+
+@settings(max_examples=60)
+@given(size=st.sampled_from(SIZES), places=st.lists(PLACES, max_size=5))
+def test_it_can_be_read_from_any_place(size: int, places: list[tuple[int, int]]) -> None:
+    plain = bytes(number % 251 for number in range(size))
+    with SealedReader(io.BytesIO(sealed(plain)), KEY, PLACE) as raw, io.BufferedReader(raw) as reader:
+        assert reader.seek(0, io.SEEK_END) == size
+        for place, count in places:
+            reader.seek(place)
+            assert reader.read(count) == plain[place : place + count]

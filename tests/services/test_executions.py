@@ -229,7 +229,7 @@ async def test_a_failure_is_an_error_with_its_id(
         service._judge(found)
     assert caught.value.details == {
         "execution": str(identifier), "status": state, "status_code": 503, "error_class": "http_5xx",
-        "advice": caught.value.details["advice"], "attempts": 3,
+        "advice": caught.value.details["advice"], "attempts": 3, "payload_ref": f"/api/v1/executions/{identifier}",
     }  # fmt: skip
     assert "partner" in str(caught.value.details["advice"])
 

@@ -127,7 +127,7 @@ async def test_one_endpoint_alone(hub: Hub, tests: module.Tests, act: Callable[.
     assert (asked[0]["endpoints"], asked[0]["feels"]) == (["two"], False)
     nobody = uuid.uuid4()
     with pytest.raises(NotFound, match=f"Endpoint not found: {nobody}"):
-        await tests.run(act(), lab, endpoint=nobody)
+        await tests.ask(act(), lab.uuid, endpoint=nobody)
 
 
 async def test_health_follows_a_whole_test_and_no_rehearsal(
@@ -162,10 +162,10 @@ async def test_a_test_has_thirty_seconds(hub: Hub, act: Callable[..., Act]) -> N
 
     text = CONFIG.replace("method: DELETE", "method: DELETE, timeout: 300000")
     await hub.configurations.apply(act(), document.load(text, "hub.yaml"), hub.settings.data)
-    result = await module.Tests(hub.store, hub.registry, Hurried(hub.store, lambda: RUNNING)).ask(
-        act(), (await row(hub)).uuid
-    )
-    assert given == [30.0]
+    hurried, lab = module.Tests(hub.store, hub.registry, Hurried(hub.store, lambda: RUNNING)), await row(hub)
+    result = await hurried.run(act(), lab)
+    found = await hurried.ask(act(), lab.uuid, wait=2)
+    assert (given, found.state) == ([30.0, 2], "running")
     assert (result.overall.success, {one.error for one in result.endpoints}) == (False, {"not tested in time"})
 
 

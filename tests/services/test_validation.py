@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from hilum.sdk.registry import Registry, discover
 from hilum.services import drafts
-from hilum.services.validation import Validation, validate
+from hilum.services.validation import UNSAID, Validation, validate
 
 REGISTRY: Registry = discover()
 GOOD: dict[str, Any] = {
-    "name": "Lab", "type": "API", "authentication": {"type": "bearer", "token": "a-token-of-ours"},
+    "name": "Lab", "type": "API", "data_categories": ["laboratory"],
+    "authentication": {"type": "bearer", "token": "a-token-of-ours"},
     "endpoints": [{"name": "orders", "url": "https://lab.example/orders", "method": "POST"}],
 }  # fmt: skip
 
@@ -153,6 +154,20 @@ def test_no_authentication_is_a_warning() -> None:
     assert (found.valid, found.warnings) == (True, ["No authentication configuration provided"])
     none = checked({**GOOD, "authentication": {"type": "none"}})
     assert (none.valid, none.warnings) == (True, ["No authentication configuration provided"])
+
+
+@pytest.mark.ledger_part("S0-06", "production should say what data passes and why, in words that are known")
+def test_production_says_what_passes_or_why() -> None:
+    silent = {key: value for key, value in GOOD.items() if key != "data_categories"}
+    assert (checked(silent).valid, checked(silent).warnings) == (True, [UNSAID]), "production is the default"
+    assert checked({**silent, "environment": "production", "dataCategories": []}).warnings == [UNSAID]
+    for said in ({"environment": "test"}, {"legal_basis": ["gdpr-9-2-h"]}, {"dataCategories": ["x-newborns"]}):
+        found = checked({**silent, **said})
+        assert (found.valid, found.warnings) == (True, []), said
+    for key, word in (("data_categories", "health"), ("legal_basis", "gdpr-6-1-z"), ("legal_basis", "x-")):
+        found = checked({**silent, key: [word]})
+        assert (found.valid, found.field) == (False, f"/{key}/0")
+        assert f"{word!r} is no" in found.errors[0]
 
 
 @pytest.mark.parametrize(

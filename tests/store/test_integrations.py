@@ -100,7 +100,10 @@ async def test_a_file_goes_the_same_ways(store: Store, standing: Callable[..., A
     assert (await store.read(integrations.get, one.id)).lifecycle is Lifecycle.INACTIVE
 
 
-@pytest.mark.parametrize(("text", "kept"), [("down. " * 300, ("down. " * 300)[:1_024]), ("é" * 600, "é" * 512), ("aé" * 500, None)])
+DOWN = "down. " * 300
+
+
+@pytest.mark.parametrize(("text", "kept"), [(DOWN, DOWN[:1_024]), ("é" * 600, "é" * 512), ("aé" * 500, None)])
 @pytest.mark.ledger_part("S2-60", "1 KiB at most, in whole characters")
 async def test_an_error_is_cut(store: Store, text: str, kept: str | None) -> None:
     sealed = integrations.seal_error(store.sealer, 7, text)

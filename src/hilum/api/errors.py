@@ -17,14 +17,16 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from hilum import clock, telemetry
-from hilum.api import methods
+from hilum.api import language, methods
 from hilum.errors import (
     ApprovalNeeded,
     CodeNeeded,
     ConfigError,
     ConfigErrors,
     Conflict,
+    DataError,
     FormatError,
+    Gone,
     HilumError,
     NotFound,
     PartnerFailed,
@@ -78,6 +80,7 @@ class Kind:
 
 
 NOT_FOUND = Kind(404, 1, "Resource not found")
+GONE = Kind(410, 1, "Resource not found")
 INVALID = Kind(400, 2, "Validation error")
 UNKNOWN = Kind(401, 3, "Unauthorized access")
 FORBIDDEN = Kind(403, 3, "Unauthorized access")
@@ -95,6 +98,8 @@ UNSIGNED = Kind(403, 11, "Signature required")
 
 KINDS: dict[type[HilumError], Kind] = {
     NotFound: NOT_FOUND,
+    Gone: GONE,
+    DataError: INVALID,
     Invalid: INVALID,
     ReasonNeeded: INVALID,
     ConfigError: INVALID,
@@ -117,7 +122,7 @@ KINDS: dict[type[HilumError], Kind] = {
 """The nearest class of an error's ancestry decides."""
 
 _STATUSES = {
-    400: INVALID, 401: UNKNOWN, 403: FORBIDDEN, 404: NOT_FOUND, 409: CONFLICT, 412: STALE, 413: TOO_LARGE,
+    400: INVALID, 401: UNKNOWN, 403: FORBIDDEN, 404: NOT_FOUND, 409: CONFLICT, 410: GONE, 412: STALE, 413: TOO_LARGE,
     422: MISUSED, 428: UNCONDITIONAL, 429: TOO_MANY, 500: BROKEN, 502: PARTNER, 503: UNAVAILABLE, 504: SLOW,
     405: Kind(405, 2, "Method not allowed"), 406: Kind(406, 2, "Not acceptable"), 408: Kind(408, 2, "Body too slow"),
     414: Kind(414, 2, "Path too long"), 415: Kind(415, 2, "Media type not supported"),
@@ -200,8 +205,13 @@ def _hilum(request: Request, error: Exception) -> JSONResponse:
     details = dict(_details(error))
     if kind is INVALID:  # whoever shows them field by field finds all of them in one place
         details.setdefault("errors", [{"field": field, "message": getattr(error, "reason", str(error))}])
+    spoken = language.chosen(request.headers.get("accept-language")) if isinstance(error, PartnerFailed) else None
+    if spoken is not None:
+        details = language.told(details, spoken)
     ours = kind.status >= 500 and not isinstance(error, PartnerFailed) and not request.app.state.local
     response = respond(request, kind, GENERIC if ours else str(error), field=field, details=details)
+    if spoken is not None:
+        response.headers.update(language.headers(spoken))
     if isinstance(error, TooMany):
         response.headers["retry-after"] = str(max(math.ceil(error.after), 1))
     if isinstance(error, Unauthenticated):

@@ -23,11 +23,14 @@ from hilum.services.audit import Trail
 from hilum.services.backup import Report
 from hilum.services.certificates import Certificates
 from hilum.services.configuration import Configurations
+from hilum.services.connections import Connections
 from hilum.services.consents import Consents
 from hilum.services.credentials import Credentials
+from hilum.services.datasets import Datasets
 from hilum.services.entries import Entries
 from hilum.services.events import Events
 from hilum.services.executions import Executions
+from hilum.services.exports import Exports
 from hilum.services.health import Health
 from hilum.services.identity import Still
 from hilum.services.initializing import Initializing
@@ -95,6 +98,7 @@ class Services:
     sources: Sources
     jobs: Jobs
     configurations: Configurations
+    connections: Connections
     consents: Consents
     reload: Callable[[], Awaitable[None]]
     backup: Callable[[Path], Awaitable[Report]]
@@ -135,6 +139,8 @@ class Services:
     retention: Retention
     archives: Archives
     subject_exports: SubjectExports
+    datasets: Datasets
+    exports: Exports
     webhook_subscriptions: WebhookSubscriptions
     webhook_receivers: WebhookReceivers
 

@@ -18,6 +18,7 @@ from hilum.settings import Settings
 
 SOCKET = "hub.sock"
 PREFIX = "/api/v1"
+_FIRST = "version: 1\norganization: default\n"
 T = TypeVar("T")
 
 
@@ -63,6 +64,10 @@ class Client:
                     yield piece
         except httpx.HTTPError as error:
             raise HubUnreachable(f"the hub stopped answering ({type(error).__name__})") from None
+
+    async def upload(self, path: str, content: AsyncIterator[bytes], **query: Any) -> Any:
+        """Send a file as the body."""
+        return (await self._ask("POST", path, params=_given(query), content=content)).json()
 
     async def post(self, path: str, **body: Any) -> Any:
         return (await self._ask("POST", path, json=body)).json()
@@ -113,24 +118,38 @@ def ask(
 
 
 @contextlib.asynccontextmanager
-async def connect(data: Path, *, organization: str | None = None, reason: str | None = None) -> AsyncIterator[Client]:
-    """A client of the hub in `data`. Raises HubUnreachable saying what to do."""
+async def connect(
+    data: Path,
+    *,
+    organization: str | None = None,
+    reason: str | None = None,
+    founding: Callable[[str], None] | None = None,
+) -> AsyncIterator[Client]:
+    """A client of the hub in `data`. Raises HubUnreachable saying what to do.
+
+    `founding`: where there is no hub yet one is made there, with an organization, and this is told its recovery key.
+    """
     query = _given({"organization": organization})
     headers = {} if reason is None else {b"x-reason": reason.encode()}
     if await answers(data):
         async with _http(httpx.AsyncHTTPTransport(uds=str(data / SOCKET)), query, headers) as http:
             yield Client(http, running=True)
         return
-    async with _opened(data) as transport, _http(transport, query, headers) as http:
-        yield Client(http, running=False)
+    async with _opened(data, founding is not None) as (transport, key), _http(transport, query, headers) as http:
+        client = Client(http, running=False)
+        if key is not None and founding is not None:
+            founding(key)
+            await client.post("/configuration/apply", documents=[{"name": "hub.yaml", "text": _FIRST}])
+        yield client
 
 
 @contextlib.asynccontextmanager
-async def _opened(data: Path) -> AsyncIterator[httpx.ASGITransport]:
+async def _opened(data: Path, found: bool) -> AsyncIterator[tuple[httpx.AsyncHTTPTransport, str | None]]:
+    """The way to a hub that this process opens, and its recovery key where that is new."""
     settings = Settings.read(data=data)
-    if settings.database is None and not (data / "hub.db").exists():
+    if not found and settings.database is None and not (data / "hub.db").exists():
         raise HubUnreachable(f"no hub in {data}; start one with: hilum serve --config hub.yaml --data {data}")
-    from hilum.api import create_app  # loaded only where no hub answers: it takes a second
+    from hilum.api import Server, create_app  # loaded only where no hub answers: it takes a second
     from hilum.app import Hub
 
     hub = Hub(settings)
@@ -140,9 +159,12 @@ async def _opened(data: Path) -> AsyncIterator[httpx.ASGITransport]:
         raise HubUnreachable(
             f"{error}, but nothing answers on {data / SOCKET}: it is starting, stopping or stuck; look at its log"
         ) from None
+    server = Server(create_app(hub.services(), local=True), data / SOCKET)
     try:
-        yield httpx.ASGITransport(create_app(hub.services(), local=True))
+        await server.start()
+        yield httpx.AsyncHTTPTransport(uds=str(data / SOCKET)), hub.recovery_key
     finally:
+        await server.stop()
         await hub.close()
 
 

@@ -18,9 +18,12 @@ from hilum.cli import (
     audit,
     certificates,
     configuration,
+    connections,
     connectors,
     credentials,
+    datasets,
     demo,
+    export,
     keys,
     lanes,
     messages,
@@ -84,13 +87,16 @@ RUN, LOOK, CHANGE, BUILD = "Run", "Look", "Change", "Build"
 for command, panel in (
     (serve.serve, RUN), (demo.demo, RUN), (archive.backup, RUN), (archive.restore, RUN),
     (status.status, LOOK), (configuration.check, CHANGE), (configuration.plan, CHANGE), (configuration.apply, CHANGE),
-    (configuration.release, CHANGE), (replay.replay, CHANGE), (send.send, BUILD), (validation.check_message, BUILD),
+    (configuration.release, CHANGE), (replay.replay, CHANGE), (export.export, LOOK),
+    (send.send, BUILD), (validation.check_message, BUILD),
     (connectors.connectors, BUILD), (connectors.new_connector, BUILD),
 ):  # fmt: skip
     app.command(rich_help_panel=panel)(command)
 app.add_typer(messages.app, name="messages", rich_help_panel=LOOK)
 app.add_typer(lanes.app, name="lanes", rich_help_panel=LOOK)
 app.add_typer(audit.app, name="audit", rich_help_panel=LOOK)
+app.add_typer(datasets.app, name="datasets", rich_help_panel=LOOK)
+app.add_typer(connections.app, name="connections", rich_help_panel=LOOK)
 app.add_typer(signatures.app, name="signatures", rich_help_panel=LOOK)
 app.add_typer(approvals.app, name="approvals", rich_help_panel=LOOK)
 app.add_typer(retention.app, name="retention", rich_help_panel=LOOK)

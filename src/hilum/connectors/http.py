@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import email.utils
 import hmac
 import http
@@ -36,10 +37,11 @@ from hilum.sdk.http import Answer, Limits, Listener, Refusal, Request
 from hilum.sdk.http_request import CONTENT_TYPES, Method, Parameters, Probing
 from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
 from hilum.sdk.stopwatch import Stopwatch
-from hilum.sdk.tls import Tls
+from hilum.sdk.tls import Tls, version_of
 
 PART = 65_536  # bytes of a partner's answer to a delivery that are kept
-LARGEST = 10 << 20  # bytes of its answer to an execution that are kept
+LARGEST = 10 << 20  # bytes of its answer to an execution that are kept, unless the endpoint says otherwise
+MOST = 64 << 20  # that an endpoint may say
 
 _STATUS = {Ack.AA: 200, Ack.CA: 200, Ack.AE: 500, Ack.CE: 500, Ack.AR: 400, Ack.CR: 400}
 _HL7 = CONTENT_TYPES["hl7v2"]
@@ -72,6 +74,9 @@ class Config(config.Config):
         None, pattern=r"^[\x20-\x7e]{1,200}$", description="Out: Content-Type; by default the format's, or FHIR's."
     )
     probe: Probing = Field(Probing(), description="Out: how to find out whether the partner works.")
+    max_answer: int = Field(
+        LARGEST, ge=1, le=MOST, description="Out: bytes of an answer to an execution; a larger one is a failure."
+    )
     answer: Literal["json", "ack"] = Field(
         "json", description="In: answer with id and disposition, or with an HL7 ACK."
     )
@@ -298,10 +303,10 @@ class Exchange(contracts.Exchange[Config]):
                     return await self._exchange(call, watch, limit)
         except TimeoutError:
             reason = "no answer in time" if watch.sent else "no connection in time"
-            raise Failed(reason, Fault.TIMEOUT, watch.timings(), sent=watch.sent) from None
+            raise Failed(reason, Fault.TIMEOUT, watch.timings(), sent=watch.sent, trace=watch.told()) from None
         except _UNREACHED as error:
             reason = telemetry.mask(reason_of(error))
-            raise Failed(reason, fault_of(error), watch.timings(), sent=watch.sent) from None
+            raise Failed(reason, fault_of(error), watch.timings(), sent=watch.sent, trace=watch.told()) from None
 
     async def close(self) -> None:
         await self._client.close()
@@ -310,10 +315,15 @@ class Exchange(contracts.Exchange[Config]):
         method = self.config.method
         url = self.config.parameters.address(self.config.url, call.parameters)
         said = self._headers(call)
+        watch.asks(method, url, said)
         async with self._client.stream(watch, method, url, said, call.body, limit) as response:
-            content, truncated = await _read(response, LARGEST)
-            reason, shown = _phrase(response), _shown(response.headers)
-            return Reply(response.status_code, reason, shown, content, watch.timings(), truncated)
+            tls = version_of(response.extensions.get("network_stream"))
+            content, truncated = await _read(response, self.config.max_answer)
+            status, reason, shown, timings = (
+                response.status_code, _phrase(response), _shown(response.headers), watch.timings()
+            )  # fmt: skip
+            trace = watch.told(content) if truncated or status >= 400 else None
+            return Reply(status, reason, shown, content, timings, truncated, trace=trace, tls=tls)
 
     def _headers(self, call: Call) -> httpx.Headers:
         """Raises ConfigError where the caller's do not fit the endpoint's."""
@@ -367,9 +377,11 @@ class Probe(contracts.Probe[Config]):
 
     async def _ask(self, client: _Client, watch: Stopwatch, method: str, url: str) -> ProbeResult:
         said = client.headers(self.config.format, "GET", b"")
+        watch.asks(method, url, said)
         async with client.stream(watch, method, url, said, b"", self.config.timeout / 1000) as response:
+            tls = version_of(response.extensions.get("network_stream"))
             content, _ = await _read(response, PART)
-            return self._verdict(response, content, watch)
+            return dataclasses.replace(self._verdict(response, content, watch), tls=tls)
 
     def _verdict(self, response: httpx.Response, content: bytes, watch: Stopwatch) -> ProbeResult:
         status, wanted, advice = response.status_code, self.config.probe, ""
@@ -383,15 +395,16 @@ class Probe(contracts.Probe[Config]):
         if 300 <= status < 400 and _SIGN_IN.search(response.headers.get("location", "")):
             detail, advice = f"{detail}; it leads to a sign-in page", ADVICE[Fault.AUTH]
         if fault is not None:
-            wait = _seconds(response.headers.get("retry-after", ""))
-            advice = ADVICE[fault] + (f" It asks to wait {wait:.0f} seconds." if wait is not None else "")
-        timings = watch.timings()
-        return ProbeResult(fault is None, timings.total, detail, advice, fault, status, timings)
+            advice = ADVICE[fault]
+            if (wait := _seconds(response.headers.get("retry-after", ""))) is not None:
+                detail = f"{detail}; it asks to wait {wait:.0f} seconds"
+        timings, trace = watch.timings(), watch.told(content)
+        return ProbeResult(fault is None, timings.total, detail, advice, fault, status, timings, trace=trace)
 
 
 def _unreached(detail: str, fault: Fault, watch: Stopwatch) -> ProbeResult:
     timings = watch.timings()
-    return ProbeResult(False, timings.total, detail, ADVICE[fault], fault, None, timings)
+    return ProbeResult(False, timings.total, detail, ADVICE[fault], fault, None, timings, trace=watch.told())
 
 
 async def _read(response: httpx.Response, most: int) -> tuple[bytes, bool]:

@@ -24,7 +24,7 @@ from hilum.sdk.config import Config as SdkConfig
 from hilum.sdk.contracts import Connector, Destination, Dialer, Inbox, Outbound, Probe, ProbeResult, Receipt, Source
 from hilum.sdk.faults import ADVICE, Timings, fault_of, reason_of
 from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
-from hilum.sdk.tls import Tls
+from hilum.sdk.tls import Tls, version_of
 
 log = telemetry.logger("mllp")
 _CODE, _CONTROL = hl7v2.Path.parse("MSA-1"), hl7v2.Path.parse("MSA-2")
@@ -466,9 +466,9 @@ class MllpProbe(Probe[Config]):
         except (OSError, Refused, ConfigError) as error:
             took, fault = (clock.monotonic() - at) * 1000, fault_of(error)
             return ProbeResult(False, took, reason_of(error), ADVICE[fault], fault, timings=Timings(took))
+        took, version = (clock.monotonic() - at) * 1000, version_of(transport)
         transport.abort()
-        took = (clock.monotonic() - at) * 1000
-        return ProbeResult(True, took, "connected", timings=Timings(took))
+        return ProbeResult(True, took, "connected", timings=Timings(took), tls=version)
 
 
 connector = Connector(

@@ -31,7 +31,7 @@ SCHEDULE = {
     "vault_reminders": "23 * * * *",
     "vendor_reminders": "29 * * * *",
 }
-APART = frozenset({*SCHEDULE, "archive_restore", "subject_export"})
+APART = frozenset({*SCHEDULE, "archive_restore", "subject_export", "dataset_import", "export"})
 """Kinds that take long: others do not wait for them."""
 
 _AGAIN = 1.0  # seconds until a store that did not answer is asked again

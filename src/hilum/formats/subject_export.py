@@ -8,12 +8,12 @@ A cell that a spreadsheet would take for a formula has an apostrophe in front; J
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Protocol
+
+from hilum.formats import csv_table
 
 MESSAGES, DELIVERIES, ATTEMPTS, EVENTS = "messages", "deliveries", "attempts", "audit_events"
 EXECUTIONS = "executions"
@@ -90,7 +90,7 @@ class CsvExport:
         self._file: IO[bytes] | None = None
         self._part = ""
         self._open("about")
-        self._rows([("name", "value"), *((name, _plain(value)) for name, value in head.items())])
+        self._rows([("name", "value"), *head.items()])
 
     def begin(self, part: str) -> None:
         self._open(part)
@@ -99,7 +99,7 @@ class CsvExport:
 
     def add(self, records: Sequence[Record]) -> None:
         for one in records:
-            self._rows([_plain(row.get(name)) for name in _COLUMNS[self._part]] for row in _table(self._part, one))
+            self._rows([row.get(name) for name in _COLUMNS[self._part]] for row in _table(self._part, one))
 
     def end(self) -> None:
         try:
@@ -118,9 +118,7 @@ class CsvExport:
 
     def _rows(self, rows: Any) -> None:
         assert self._file is not None  # noqa: S101 - begun before
-        text = io.StringIO()
-        csv.writer(text).writerows(rows)
-        self._file.write(text.getvalue().encode("utf-8", "replace"))
+        self._file.write(csv_table.lines(rows))
 
 
 def _table(part: str, one: Record) -> Iterator[Record]:
@@ -135,14 +133,6 @@ def _table(part: str, one: Record) -> Iterator[Record]:
         else:
             for attempt in delivery["attempts"]:
                 yield {**attempt, "message": one["id"], "delivery": delivery["number"]}
-
-
-def _plain(value: Any) -> str:
-    """A cell."""
-    if isinstance(value, Mapping | list):
-        value = json.dumps(value, ensure_ascii=False) if value else ""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 FORMATS: dict[str, type[JsonExport] | type[CsvExport]] = {"json": JsonExport, "csv": CsvExport}

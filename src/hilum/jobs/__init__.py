@@ -37,6 +37,12 @@ class Flusher(Protocol):
     def flush(self) -> Awaitable[None]: ...
 
 
+class Still:
+    """A Flusher where no lane runs."""
+
+    async def flush(self) -> None: ...
+
+
 class Sealing(Protocol):
     """Seals and opens secrets of organizations."""
 

@@ -23,17 +23,22 @@ from hilum.model.configuration import Endpoint
 from hilum.model.execution import ExecutionState
 from hilum.outbound.backoff import delay
 from hilum.pipeline.payload import decode, encode
+from hilum.sdk import trace
 from hilum.sdk.contracts import Call, Reply
 from hilum.sdk.faults import Failed, Fault, Timings, fault_of, fault_of_status, reason_of
 from hilum.sdk.http_request import repeatable
-from hilum.store import Connection, activity_log, executions, outbox
+from hilum.sdk.trace import Trace
+from hilum.security.seal import Sealer
+from hilum.store import Connection, activity_log, execution_blobs, executions, outbox
+from hilum.store.execution_blobs import Blob
 from hilum.store.executions import Ended, Stored
 from hilum.store.jobs import Job
 
 T = TypeVar("T")
 R = TypeVar("R")
 LONGEST = 300.0  # seconds for all attempts, the pauses between them included
-LARGEST = 1 << 20  # bytes of an answer that are kept
+LARGEST = execution_blobs.INLINE
+MOST = 64 << 20  # bytes of an answer that are kept of any connector, whatever it gives
 WARNING = "execution.warning"
 """The event of an answer that could not be mapped."""
 
@@ -56,6 +61,7 @@ class Try:
     fault: Fault | None
     reason: str
     timings: Timings
+    tls: str | None = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -66,6 +72,16 @@ class Outcome:
     reply: Reply | None = None
     fault: Fault | None = None
     reason: str = ""
+    trace: Trace | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class Kept:
+    """What is written down of it: the answer, what of it is too large for the row, and the trace of a failure."""
+
+    response: dict[str, Any] | None = None
+    blobs: tuple[Blob, ...] = ()
+    trace: dict[str, Any] | None = None
 
 
 async def run(context: Context, job: Job) -> Ending | dict[str, Any]:
@@ -78,7 +94,7 @@ async def run(context: Context, job: Job) -> Ending | dict[str, Any]:
         return {}
     if job.state == "running":  # it had begun before the hub stopped
         told = {"error": UNKNOWN, "tries": []}
-        return _ending(context, found, Ended(ExecutionState.FAILED, None, 1, told=told), [])
+        return _ending(context, found, Ended(ExecutionState.FAILED, None, 1, fault=Fault.INTERRUPTED, told=told), [])
     began = clock.monotonic()
     work = asyncio.get_running_loop().create_task(_execute(context, found))
 
@@ -100,26 +116,34 @@ async def run(context: Context, job: Job) -> Ending | dict[str, Any]:
 
 async def _execute(context: Context, found: Stored) -> tuple[Ended, list[Try]]:
     """Whatever goes wrong is how it ended."""
-    outcome = Outcome([])
-    response: dict[str, Any] | None = None
+    outcome, kept = Outcome([]), Kept()
     try:
         name = found.reference.partition("/")[2]
         at = At(found.organization, found.integration, name, found.version, found.managed_by)
         async with context.partners.open(at) as partner:  # type: ignore[union-attr]  # run looked
-            request = found.request or {}
+            request = await _request(context, found)
             body = encode(request.get("data"))
             body = await _aside(partner.outgoing, body, body)
             if found.synthetic:
                 body, request = _told_apart(partner, body, request)
             outcome = await _ask(partner, _call(body, request))
+            if outcome.fault is not None:
+                kept.trace = _trace(partner, body, outcome)
             if (reply := outcome.reply) is not None:
-                response = await _aside(functools.partial(_response, partner), reply, reply.body)
+                respond = functools.partial(_response, partner, context.store.sealer)
+                kept.response, kept.blobs = await _aside(respond, reply, reply.body)
     except HilumError as error:
         outcome.fault = Fault.CONFIGURATION if not isinstance(error, Failed) else error.fault
         outcome.reason = telemetry.mask(str(error))
     except Exception as error:  # a plug-in's fault is a result too
         outcome.fault, outcome.reason = fault_of(error), f"internal error: {type(error).__name__}"
-    return _ended(outcome, response), outcome.tries
+    return _ended(outcome, kept), outcome.tries
+
+
+async def _request(context: Context, found: Stored) -> dict[str, Any]:
+    """With all of its data, wherever that is kept."""
+    own = context.store.within(found.organization)
+    return await own.load(execution_blobs.whole, context.store.sealer, found.id, found.request) or {}
 
 
 async def _aside(work: Callable[[T], R], given: T, body: bytes) -> R:
@@ -147,23 +171,37 @@ async def _ask(partner: Partner, call: Call) -> Outcome:
     outcome = Outcome([])
     retries = _retries(partner.endpoint, call, partner.method)
     for number in range(1, retries + 2):
-        at, began, after = clock.micros(), clock.monotonic(), None
+        at, began, after, tls = clock.micros(), clock.monotonic(), None, None
         try:
             outcome.reply = await partner.ask(call, until - began)
-            status, outcome.fault = outcome.reply.status, fault_of_status(outcome.reply.status)
-            outcome.reason = _said(partner, outcome.reply) if outcome.fault else ""
+            status, outcome.trace = outcome.reply.status, outcome.reply.trace
+            outcome.fault, outcome.reason = _judged(partner, outcome.reply)
             timings, again = outcome.reply.timings, status in _AGAIN or status >= 500
-            after = _seconds(outcome.reply.headers)
+            after, tls = _seconds(outcome.reply.headers), outcome.reply.tls
         except Failed as error:
-            outcome.reply, status, outcome.fault = None, None, error.fault
+            outcome.reply, status, outcome.fault, outcome.trace = None, None, error.fault, error.trace
             outcome.reason, timings, again = telemetry.mask(reason_of(error)), error.timings, error.fault in _FAULTS
         took = round((clock.monotonic() - began) * 1_000_000)
-        outcome.tries.append(Try(number, at, took, status, outcome.fault, outcome.reason, timings))
+        outcome.tries.append(Try(number, at, took, status, outcome.fault, outcome.reason, timings, tls=tls))
         pause = delay(number, after)
         if outcome.fault is None or not again or number > retries or clock.monotonic() + pause > until:
             break
         await asyncio.sleep(pause)
     return outcome
+
+
+def _judged(partner: Partner, reply: Reply) -> tuple[Fault | None, str]:
+    """What is wrong with an answer, and why. One that is too large to be kept is none that could be relied on."""
+    if (fault := fault_of_status(reply.status)) is not None:
+        return fault, _said(partner, reply)
+    if _too_large(reply):
+        text = f"it was answered ({reply.status}), with more than {min(len(reply.body), MOST):,} bytes: not kept"
+        return Fault.TOO_LARGE, text
+    return None, ""
+
+
+def _too_large(reply: Reply) -> bool:
+    return reply.truncated or len(reply.body) > MOST
 
 
 def _said(partner: Partner, reply: Reply) -> str:
@@ -178,27 +216,50 @@ def _retries(endpoint: Endpoint, call: Call, method: str | None) -> int:
     return endpoint.retries if repeatable(method or "POST", call.idempotency_key) else 0
 
 
-def _response(partner: Partner, reply: Reply) -> dict[str, Any]:
-    """Document 003's processed response. What the answer says of sessions and sign-in is left out."""
+def _response(partner: Partner, sealer: Sealer, reply: Reply) -> tuple[dict[str, Any], tuple[Blob, ...]]:
+    """Document 003's processed response, and what it points to. What it says of sessions and sign-in is left out."""
     headers = {
         name: telemetry.mask(value) for name, value in reply.headers.items()
         if not _HIDDEN.fullmatch(name) and not telemetry.names_secret(name)
     }  # fmt: skip
     kind = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
-    body = reply.body[:LARGEST]
-    data = _clean(decode(body, kind))
+    cut = _too_large(reply)
+    body = b"" if cut else reply.body
+    data, blob = _placed(sealer, body, kind)
     made: dict[str, Any] = {
         "status": reply.status, "statusText": reply.reason, "headers": headers, "data": data, "processedData": data,
-        "success": 200 <= reply.status < 400,
+        "success": 200 <= reply.status < 400 and not cut,
     }  # fmt: skip
-    if reply.truncated or len(reply.body) > LARGEST:
-        made["truncated"] = True
+    made |= {"truncated": True} if cut else {}
+    made |= {} if blob is None else {"blob": blob.pointer}
+    processed = None
     try:
         if body and made["success"] and (mapped := partner.incoming(body)) is not None:
-            made["processedData"] = _clean(decode(mapped, "application/json"))  # else it is shown as text
+            made["processedData"], processed = _placed(sealer, mapped, execution_blobs.JSON)  # else it is shown as text
+            made |= {} if processed is None else {"processedBlob": processed.pointer}
     except HilumError as error:
         made |= {"processedData": None, "processingError": telemetry.mask(str(error))}
-    return made
+    return made, tuple(one for one in (blob, processed) if one is not None)
+
+
+def _placed(sealer: Sealer, body: bytes, kind: str) -> tuple[Any, Blob | None]:
+    """A body as it stands in the row; None and a blob where it is too large for that."""
+    if len(body) <= LARGEST:
+        return _clean(decode(body, kind)), None
+    plain = kind.partition(";")[0].strip().lower()[:100] or execution_blobs.BYTES
+    return None, execution_blobs.seal(sealer, _clean_bytes(body), plain)
+
+
+def _trace(partner: Partner, body: bytes, outcome: Outcome) -> dict[str, Any]:
+    """What went over the wire at the last try, without secrets. `endpoint`: the URL before anybody's parameters."""
+    url, reply, seen = trace.of_url(partner.endpoint.url), outcome.reply, outcome.trace
+    if seen is None:  # a protocol without headers, or nobody was asked
+        seen = Trace(partner.method, url, {})
+        if reply is not None:
+            text = telemetry.mask(reply.reason)
+            seen = dataclasses.replace(seen, status=reply.status, reason=text, answer=trace.beginning(reply.body))
+    timings = dataclasses.asdict(outcome.tries[-1].timings)
+    return {**dataclasses.asdict(seen), "endpoint": url, "body": trace.beginning(body), "timings": timings}
 
 
 def _clean(data: Any) -> Any:
@@ -213,15 +274,27 @@ def _clean(data: Any) -> Any:
         return masked
 
 
-def _ended(outcome: Outcome, response: dict[str, Any] | None) -> Ended:
+def _clean_bytes(body: bytes) -> bytes:
+    """The same for what is kept as it came."""
+    for charset in ("utf-8", "latin-1"):
+        try:
+            text = body.decode(charset)
+        except UnicodeDecodeError:
+            continue
+        masked = telemetry.secrets.mask(text)
+        return body if masked == text else masked.encode(charset)
+    return body
+
+
+def _ended(outcome: Outcome, kept: Kept) -> Ended:
     status = ExecutionState.COMPLETED
     if outcome.fault is not None:
         late = outcome.fault is Fault.TIMEOUT and outcome.reply is None
         status = ExecutionState.TIMEOUT if late else ExecutionState.FAILED
     tries = [{**dataclasses.asdict(one), "timings": dataclasses.asdict(one.timings)} for one in outcome.tries]
     return Ended(
-        status, None, len(tries), None if outcome.reply is None else outcome.reply.status, outcome.fault, response,
-        {"error": outcome.reason or None, "tries": tries},
+        status, None, len(tries), None if outcome.reply is None else outcome.reply.status, outcome.fault,
+        kept.response, {"error": outcome.reason or None, "tries": tries}, kept.trace, kept.blobs,
     )  # fmt: skip
 
 

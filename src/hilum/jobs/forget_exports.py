@@ -1,30 +1,48 @@
-"""Removes the files of exports about a person once their time is over; their rows stay."""
+"""Removes the files of exports once their time is over, and what a crash left of them; their rows stay."""
 
 from __future__ import annotations
 
 import asyncio
+import uuid
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hilum import clock
 from hilum.errors import Conflict
 from hilum.jobs import Context
 from hilum.model.access import HUB, Scope
-from hilum.model.audit import Act
-from hilum.store import files, organizations, subject_exports
+from hilum.model.audit import Act, Change
+from hilum.store import Connection, dataset_imports, datasets, exports, files, organizations, subject_exports
 from hilum.store.jobs import Job
 
 
 async def run(context: Context, job: Job) -> dict[str, Any]:
     """How many `exports` ended, and `files` were removed: theirs, and what a crash may have left."""
-    ended = gone = 0
-    for one in await context.store.read(subject_exports.over, clock.micros()):
-        act = Act(HUB, Scope(one.organization), "subject-export.expire")
-        try:
-            await context.store.within(one.organization).change(act, subject_exports.expire, one)
-        except Conflict:
-            continue
-        ended += 1
+    now, ended, gone = clock.micros(), 0, 0
+    for one in await context.store.read(subject_exports.over, now):
+        ended += await _ended(context, one.organization, "subject-export.expire", subject_exports.expire, one)
+    for each in await context.store.read(exports.over, now):
+        ended += await _ended(context, each.organization, "export.expire", exports.expire, each)
     for owner in await context.store.read(organizations.every):
-        known = await context.store.within(owner.id).read(subject_exports.named, owner.id)
-        gone += await asyncio.to_thread(files.sweep, context.store.folder, files.EXPORTS, owner.uuid, known)
+        for folder, named in _KEPT.items():
+            known = await context.store.within(owner.id).read(named, owner.id)
+            gone += await asyncio.to_thread(files.sweep, context.store.folder, folder, owner.uuid, known)
     return {"exports": ended, "files": gone}
+
+
+async def _ended(context: Context, organization: int, action: str, expire: Callable[..., Change], one: object) -> bool:
+    """Whether it ended now; somebody may have been quicker."""
+    try:
+        await context.store.within(organization).change(Act(HUB, Scope(organization), action), expire, one)
+    except Conflict:
+        return False
+    return True
+
+
+_KEPT: Mapping[str, Callable[[Connection, int], list[uuid.UUID]]] = {
+    files.EXPORTS: subject_exports.named,
+    files.PACKAGES: exports.files_of,
+    files.DATASETS: datasets.files_of,
+    files.IMPORTS: dataset_imports.open_ones,
+}
+"""Whose files of a folder some row still knows."""

@@ -8,6 +8,7 @@ sealed: partners' words are in it.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import re
 from typing import Any
@@ -19,6 +20,7 @@ from hilum.model.access import HUB, Scope
 from hilum.model.audit import Act, Change
 from hilum.model.configuration import Endpoint
 from hilum.model.lifecycle import Health, Lifecycle, health_of
+from hilum.sdk import trace
 from hilum.sdk.contracts import ProbeResult
 from hilum.sdk.faults import ADVICE, Fault, Timings, fault_of, reason_of
 from hilum.store import Connection, activity_log, endpoints, integrations, probes
@@ -97,7 +99,8 @@ async def _outbound(context: Context, row: Row, endpoint: Endpoint, kind: str) -
         text = None if found.reachable else _plain(found.detail, endpoint.url) or "it cannot be reached"
         timings = found.timings or Timings(found.milliseconds)
         told = _told(found.reachable, found.milliseconds, found.status, text, fault, advice, timings)
-        return {**told, "method": partner.method}
+        seen = None if found.reachable else _trace(endpoint, found, timings)
+        return {**told, "method": partner.method, probes.TLS: found.tls, "trace": seen}
 
 
 def _told(
@@ -117,9 +120,22 @@ def _told(
     }  # fmt: skip
 
 
+def _trace(endpoint: Endpoint, found: ProbeResult, timings: Timings) -> dict[str, Any]:
+    """What went over the wire, as an execution's is kept. A test has no parameters of anybody."""
+    seen = found.trace or trace.Trace(None, trace.of_url(endpoint.url), {})
+    times = dataclasses.asdict(timings)
+    return {**dataclasses.asdict(seen), "endpoint": seen.url, "body": "", "timings": times}
+
+
 def _plain(text: str, url: str) -> str:
     """Without secrets, and without addresses that whoever configured the URL did not write there."""
     return telemetry.mask(_ADDRESS.sub(lambda found: found[0] if found[0] in url else "(address)", text))[:500]
+
+
+def _without_answer(told: dict[str, Any]) -> dict[str, Any]:
+    """As it is kept for years: what a partner answered is for whoever asked just now."""
+    seen = told.get("trace")
+    return told if seen is None else {**told, "trace": {**seen, "answer": ""}}
 
 
 def _keep(connection: Connection, context: Context, row: Row, job: Job, found: dict[int, dict[str, Any]]) -> None:
@@ -129,7 +145,7 @@ def _keep(connection: Connection, context: Context, row: Row, job: Job, found: d
     for number, told in found.items():
         took = None if told["responseTime"] is None else round((told["timings"] or {"total": 0.0})["total"] * 1000)
         success, status, fault = bool(told["success"]), told["statusCode"], told["errorClass"]
-        results.append(probes.Probed(number, success, took, status, fault, told))
+        results.append(probes.Probed(number, success, took, status, fault, _without_answer(told)))
         entries.append(activity_log.Entry(
             row.organization, row.id, kind, "info" if success else "error", "success" if success else "failure",
             "success" if success else "failed", endpoint=number, status_code=status, duration=took, fault=fault,

@@ -147,11 +147,16 @@ PERMISSIONS: dict[str, Permission] = {
     "vendors:write": _roles(_ADMIN, _SPECIALIST),
     "webhooks:read": _study(_ADMIN, _SPECIALIST, _OPERATOR, _AUDITOR, _VIEWER, _SERVICE),  # never a secret
     "webhooks:write": _study(_ADMIN, _SPECIALIST),
+    "connections:read": _study(_ADMIN, _AUDITOR),  # where data goes, what of it and why
     "events:read": _roles(_ADMIN, _SPECIALIST, _OPERATOR, _AUDITOR, _VIEWER, _SERVICE),  # that something changed
     "configuration:read": _roles(_ADMIN, _SPECIALIST, _AUDITOR),
     "configuration:write": _roles(_ADMIN, _SPECIALIST),
     "retention:read": _roles(_ADMIN, _SPECIALIST, _OPERATOR, _AUDITOR),  # holds, archives, what a purge would remove
     "retention:write": _roles(_ADMIN),
+    "datasets:read": _study(*_PEOPLE, _SERVICE),  # what there is and its variables, no row
+    "datasets:write": _study(_SPECIALIST, _OPERATOR, _SERVICE),  # import and archive
+    "exports:read": _study(_ADMIN, _SPECIALIST, _OPERATOR, _AUDITOR, _SERVICE),  # what was exported, no row
+    "exports:create": _study(_SPECIALIST, _OPERATOR, _SERVICE),  # and fetch: rows about patients
     "subjects:export": _roles(_SPECIALIST, _OPERATOR, _SERVICE),  # all about a person: never by study
     "catalogue:read": _study(*_EVERYBODY),  # connectors and their forms
     "metrics:read": _roles(_PLATFORM),  # they name every organization
@@ -161,7 +166,7 @@ PERMISSIONS: dict[str, Permission] = {
 
 INTEGRATIONS = frozenset({
     "integrations", "configuration", "sources", "credentials", "certificates", "routes", "mappings", "vendors",
-    "webhooks",
+    "webhooks", "connections",
 })  # fmt: skip
 """What strict organizations leave to administrators, to look at as well (ledger S2-62). Who runs integrations, still
 sees their lanes and messages."""

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from hilum.model.processing import DataCategory, LegalBasis
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Reference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}/[a-z0-9][a-z0-9._-]{0,62}$")]
 RESERVED = "system"
@@ -133,6 +135,8 @@ class Integration(Document):
     tags: list[Name] = Field([], max_length=20, description="Words to find it by.")
     study: Name | None = Field(None, description="The study it belongs to: people of that study alone see it too.")
     gxp: bool = Field(False, description="Good practice (GxP) holds for it: changes need a reason and a second person.")
+    data_categories: list[DataCategory] = Field([], max_length=50, description="What passes over it; own words: x-….")
+    legal_basis: list[LegalBasis] = Field([], max_length=20, description="Why that is lawful, such as gdpr-9-2-h.")
     active: bool = Field(True, description="false: nothing is received from it or sent to it; deliveries wait.")
     error_after: int = Field(3, ge=1, le=1_000, description="Checks in a row without any answer, and it is in error.")
     auto_recover: bool = Field(True, description="false: after an error a person activates it, not the next success.")

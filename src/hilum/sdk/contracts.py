@@ -22,6 +22,7 @@ from hilum.sdk.authentication import Kind
 from hilum.sdk.config import Config
 from hilum.sdk.faults import Fault, Timings
 from hilum.sdk.outcome import Outcome
+from hilum.sdk.trace import Trace
 
 C = TypeVar("C", bound=Config)
 
@@ -153,7 +154,8 @@ class Destination(abc.ABC, Generic[C]):
 class ProbeResult:
     """What a safe connectivity test found. `advice` says what a person should do about a failure.
 
-    `status` is the protocol's own code, such as HTTP's, where the partner gave one.
+    `status` is the protocol's own code, such as HTTP's, where the partner gave one; `tls` what was negotiated, as
+    ssl names it (TLSv1.3), None where nothing was; `trace` what went over HTTP.
     """
 
     reachable: bool
@@ -163,6 +165,8 @@ class ProbeResult:
     fault: Fault | None = None
     status: int | None = None
     timings: Timings | None = None
+    tls: str | None = dataclasses.field(default=None, kw_only=True)
+    trace: Trace | None = None
 
 
 class Probe(abc.ABC, Generic[C]):
@@ -189,7 +193,10 @@ class Call:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reply:
-    """What the partner answered. `status` and `reason` are HTTP's; other protocols give 200 for what was taken."""
+    """What the partner answered. `status` and `reason` are HTTP's; other protocols give 200 for what was taken.
+
+    `tls`: see ProbeResult.
+    """
 
     status: int
     reason: str
@@ -197,6 +204,8 @@ class Reply:
     body: bytes
     timings: Timings
     truncated: bool = False  # the body was larger than what is kept
+    tls: str | None = dataclasses.field(default=None, kw_only=True)
+    trace: Trace | None = None
 
 
 class Exchange(abc.ABC, Generic[C]):

@@ -14,6 +14,8 @@ import h11
 import httpx
 
 from hilum.errors import ConfigError, HilumError, Refused
+from hilum.sdk import texts
+from hilum.sdk.trace import Trace
 
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _OURS = re.compile(r"ALERT.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")  # said by the partner, about ours (RFC 8446, 6.2)
@@ -36,24 +38,13 @@ class Fault(enum.StrEnum):
     PROTOCOL = "protocol"
     BLOCKED_BY_POLICY = "blocked_by_policy"
     CONFIGURATION = "configuration"  # of our own: a certificate that cannot be loaded, a secret that is not there
+    TOO_LARGE = "too_large"  # an answer that is not kept
+    INTERRUPTED = "interrupted"  # the hub stopped meanwhile: nobody knows what became of it
+    CANCELLED = "cancelled"  # a person called it off
 
 
-ADVICE: dict[Fault, str] = {
-    Fault.DNS: "The host's name has no address. Check its spelling, and the name server that this machine asks.",
-    Fault.REFUSED: "Nothing answers at this address. Check host and port, whether the partner runs, and firewalls.",
-    Fault.TIMEOUT: "The partner did not answer in time. Ask whether it is overloaded; else allow it a longer time-out.",
-    Fault.TLS_UNTRUSTED: "The partner's certificate is not one that we trust. Add its authority, or correct the name.",
-    Fault.TLS_EXPIRED: "The partner's certificate has expired. The partner must renew it; check this machine's clock.",
-    Fault.AUTH: "The partner does not know us. Check the credentials, and whether they were changed or have expired.",
-    Fault.CONSENT: "Nobody consents to this connection now. Authorize it: POST /api/v1/integrations/{id}/authorize.",
-    Fault.FORBIDDEN: "The partner knows us, but does not let us do this. Ask for the right that is missing.",
-    Fault.NOT_FOUND: "The partner has nothing at this path. Check the URL, its version and its identifiers.",
-    Fault.RATE_LIMITED: "We ask too often. Lower this endpoint's rate limit, or ask the partner for a higher one.",
-    Fault.HTTP_5XX: "The partner has a fault of its own. Try again later, and tell the partner if it stays.",
-    Fault.PROTOCOL: "The answer is not what this protocol says. Check that URL and protocol belong together.",
-    Fault.BLOCKED_BY_POLICY: "This hub may not connect there. An operator may allow the address, if it is meant.",
-    Fault.CONFIGURATION: "Something of our own is missing or does not fit. Correct the endpoint or its credential.",
-}
+ADVICE: dict[Fault, str] = {one: texts.advice(one) for one in Fault}
+"""Cause and next step, in English; `sdk.texts` has them in other languages."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,11 +59,13 @@ class Timings:
 
 
 class Failed(HilumError):
-    """A call got no answer. `sent`: the partner may have taken it all the same."""
+    """A call got no answer. `sent`: the partner may have taken it all the same. `trace`: what was asked."""
 
-    def __init__(self, reason: str, fault: Fault, timings: Timings, *, sent: bool = False) -> None:
+    def __init__(
+        self, reason: str, fault: Fault, timings: Timings, *, sent: bool = False, trace: Trace | None = None
+    ) -> None:
         super().__init__(reason)
-        self.fault, self.timings, self.sent = fault, timings, sent
+        self.fault, self.timings, self.sent, self.trace = fault, timings, sent, trace
 
 
 def fault_of(error: BaseException) -> Fault:

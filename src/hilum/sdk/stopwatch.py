@@ -1,20 +1,26 @@
-"""Measures where the time of a call goes. httpcore tells most of it (its trace extension), `outbound` the rest."""
+"""Measures where the time of a call goes, and keeps what went over the wire, without secrets.
+
+httpcore tells most of it (its trace extension), `outbound` and the connector the rest.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hilum import clock
+from hilum.sdk import trace
 from hilum.sdk.faults import Timings
+from hilum.sdk.trace import Trace
 
 _PARTS = {
     "connection.connect_tcp": "connect",
     "connection.start_tls": "tls",
     "http11.receive_response_headers": "first_byte",
 }
+_NO_ANSWER: tuple[None, bytes, tuple[()]] = (None, b"", ())
 _current: contextvars.ContextVar[Stopwatch | None] = contextvars.ContextVar("stopwatch", default=None)
 
 
@@ -26,6 +32,23 @@ class Stopwatch:
         self._from = clock.monotonic()
         self._begun: dict[str, float] = {}
         self._took: dict[str, float] = {}
+        self._asked: tuple[str, str, Iterable[tuple[str, str]]] | None = None
+        self._answered: tuple[int | None, bytes, Iterable[tuple[bytes, bytes]]] = _NO_ANSWER
+
+    def asks(self, method: str, url: str, said: Mapping[str, str]) -> None:
+        """What is about to be sent; what shows who we are comes to it on the way."""
+        self._asked, self._answered = (method, url, said.items()), _NO_ANSWER
+
+    def told(self, body: bytes = b"") -> Trace | None:
+        """What was asked and answered so far. `body`: of the answer, whose beginning is shown."""
+        if self._asked is None:
+            return None
+        method, url, said = self._asked
+        status, reason, answered = self._answered
+        return Trace(
+            method, trace.of_url(url), trace.of_headers(said), status, trace.beginning(reason),
+            trace.of_headers(_read(answered)), trace.beginning(body),
+        )  # fmt: skip
 
     def begin(self, part: str) -> None:
         self._begun[part] = clock.monotonic()
@@ -42,6 +65,11 @@ class Stopwatch:
             self.sent = True
         elif (part := _PARTS.get(name)) is not None and state in ("started", "complete"):
             (self.begin if state == "started" else self.end)(part)
+        if self._asked is not None and event == "http11.send_request_headers.started":
+            self._asked, self._answered = (*self._asked[:2], _read(info["request"].headers)), _NO_ANSWER
+        elif event == "http11.receive_response_headers.complete":
+            _, status, reason, answered = info["return_value"][:4]
+            self._answered = (status, reason, answered)
 
     def timings(self) -> Timings:
         """Up to now. Looking up the name is no part of connecting."""
@@ -78,3 +106,7 @@ def lap(part: str) -> Iterator[None]:
 def stopped() -> None:
     """What this task does from here on is part of nobody's call."""
     _current.set(None)
+
+
+def _read(given: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in given]

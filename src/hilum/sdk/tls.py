@@ -7,7 +7,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -74,6 +74,18 @@ class Tls(Config):
             context.load_verify_locations(lists)
         whole = ssl.VERIFY_CRL_CHECK_CHAIN if self.revocation == "chain" else ssl.VERIFY_CRL_CHECK_LEAF
         context.verify_flags |= whole
+
+
+class Carrier(Protocol):
+    """A connection: asyncio's transport, httpcore's stream."""
+
+    def get_extra_info(self, name: str) -> Any: ...
+
+
+def version_of(carrier: Carrier | None) -> str | None:
+    """What was negotiated, such as TLSv1.3; None where the connection is not encrypted."""
+    found = None if carrier is None else carrier.get_extra_info("ssl_object")
+    return None if found is None else found.version()
 
 
 def present(context: ssl.SSLContext, certificate: str, key: str | None) -> None:

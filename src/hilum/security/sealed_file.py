@@ -58,35 +58,52 @@ class SealedWriter(io.RawIOBase):
 
 
 class SealedReader(io.RawIOBase):
-    """The plain text of a sealed file. Raises StoreError where it was changed, moved or cut short."""
+    """The plain text of a sealed file, from any place. Raises StoreError where it was changed, moved or cut short.
+
+    Who reads to the end knows that nothing is missing; who reads a part knows that this part is whole.
+    """
 
     def __init__(self, file: IO[bytes], key: bytes, bound: bytes) -> None:
         self._file, self._cipher, self._bound = file, AESGCM(key), bound
-        self._number, self._plain, self._ended = 0, b"", False
         if file.read(len(MAGIC)) != MAGIC:
             raise StoreError("it is no file that Hilum sealed, or one of a newer version")
-        self._next = file.read(PIECE + _TAG)
+        sealed = file.seek(0, io.SEEK_END) - len(MAGIC)
+        self._last = max(-(-sealed // (PIECE + _TAG)) - 1, 0)  # the number of the last piece
+        self._size = sealed - (self._last + 1) * _TAG
+        self._number, self._plain, self._place = -1, b"", 0
 
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, place: int, whence: int = io.SEEK_SET, /) -> int:
+        self._place = max(place + (0, self._place, self._size)[whence], 0)
+        return self._place
+
     def readinto(self, buffer: Any, /) -> int:
-        if not self._plain and not self._ended:
-            self._plain = self._open()
-        count = min(len(buffer), len(self._plain))
-        buffer[:count] = self._plain[:count]
-        self._plain = self._plain[count:]
+        number, first = divmod(self._place, PIECE)
+        if number > self._last or (number == self._last and first and self._place >= self._size):
+            return 0
+        if number != self._number:
+            self._number, self._plain = number, self._open(number)
+        count = min(len(buffer), len(self._plain) - first)
+        buffer[:count] = self._plain[first : first + count]
+        self._place += count
         return count
 
-    def _open(self) -> bytes:
-        sealed, self._next = self._next, self._file.read(PIECE + _TAG)
-        self._ended = not self._next
+    def _open(self, number: int) -> bytes:
+        self._file.seek(len(MAGIC) + number * (PIECE + _TAG))
         try:
-            plain = self._cipher.decrypt(_nonce(self._number, self._ended), sealed, self._bound)
-        except InvalidTag:
+            return self._cipher.decrypt(
+                _nonce(number, number == self._last), self._file.read(PIECE + _TAG), self._bound
+            )
+        except (InvalidTag, ValueError):  # ValueError: shorter than its tag
             raise StoreError("the file was changed, moved or cut short: it does not open") from None
-        self._number += 1
-        return plain
 
 
 def _nonce(number: int, last: bool) -> bytes:

@@ -38,7 +38,7 @@ KEYS = "hub.key"
 MANIFEST = "manifest.json"
 _FORMAT = 1
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_BESIDE = re.compile(rf"(?:{files.ARCHIVES}|{files.EXPORTS})/{_UUID}/{_UUID}{re.escape(files.SUFFIX)}")
+_BESIDE = re.compile(rf"(?:{'|'.join(files.BACKED_UP)})/{_UUID}/{_UUID}{re.escape(files.SUFFIX)}")
 _COPY = "backup-copy.db"  # beside the store, which protects it as well; gone when the archive is written
 _STAGING = "restoring"
 _CHUNK = 1 << 18
@@ -58,7 +58,7 @@ class Report:
     rows: dict[str, int]
     newest: int | None
     body_hash: str | None  # SHA-256 of the newest message's body, hexadecimal
-    files: int = 0  # archives of bodies, and exports
+    files: int = 0  # archives of bodies, data sets, exports about persons
     missing: tuple[str, ...] = ()  # of those: they were removed while the backup was made, or lost before
     opened: int = 0
 
@@ -69,7 +69,7 @@ async def create(store: Store, target: Path, progress: Progress | None = None) -
     Raises ConfigError (PostgreSQL; no such folder), Conflict (another backup runs), StoreFull, StoreError.
     """
     if not store.database.embedded:
-        beside = f"hub.key and the folders {files.ARCHIVES} and {files.EXPORTS}"
+        beside = f"hub.key and the folders {', '.join(files.BACKED_UP)}"
         raise ConfigError(f"this store is on PostgreSQL: back it up with pg_dump, and keep {beside} with the dump")
     return await asyncio.to_thread(_create, store, target, _on_loop(progress))
 
@@ -166,7 +166,7 @@ def _restore(archive: Path, recovery_key: str, folder: Path, verify: bool, told:
                 opened = snapshot.verify(staging / SQLITE_FILE, keyring, lambda share: told(half + share * half))
             for below in [one for one in staging.rglob("*") if one.is_dir()]:
                 _sync(below)
-            for name in (files.ARCHIVES, files.EXPORTS):
+            for name in files.BACKED_UP:
                 if (staging / name).is_dir():
                     (staging / name).replace(folder / name)
             for name in (SQLITE_FILE, KEYS):  # in this order: a store without its keys is refused at start

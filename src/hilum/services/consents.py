@@ -28,7 +28,7 @@ from hilum.model.access import HUB, Principal, PrincipalKind, Scope, permit
 from hilum.model.audit import Act
 from hilum.model.consent import Wanted
 from hilum.model.lifecycle import Lifecycle
-from hilum.services.jobs import Jobs
+from hilum.services.jobs import PATIENCE, Jobs
 from hilum.services.policy import Intent, Policy
 from hilum.store import Connection, Store, consents, integrations, jobs, sign_ins
 from hilum.store.consents import Consent, Request
@@ -37,7 +37,6 @@ from hilum.store.integrations import Row
 CALLBACK = "/api/v1/oauth/callback"
 WAIT = 600  # seconds that a person may take
 PERMISSION = "integrations:write"
-_PATIENCE = 15.0  # seconds for the authorization server
 _PLACE = b"consent|state"
 _CODE = re.compile(r"[a-z_]{1,40}")
 OLD = "this authorization is not known, was answered before, or is older than ten minutes: begin again"
@@ -172,7 +171,7 @@ class Consents:
 
     async def _told(self, number: int) -> Revoked:
         """What the job made of it, which goes on by itself where it takes long."""
-        await self._jobs.wait(number, consents.JOB, _PATIENCE)
+        await self._jobs.wait(number, consents.JOB, PATIENCE)
         job = await self._store.read_small(jobs.get, number)
         told = (job.result or {}).get("told", {}) if job.state == "done" else {}
         return Revoked(len(job.arguments["grants"]), list(told.values()))
@@ -215,7 +214,7 @@ class Consents:
     async def _asked(self, act: Act, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Only the engine dials, and only it looks references up. Raises PartnerFailed, PartnerSlow, Conflict."""
         try:
-            state = await self._jobs.ask(act, kind, arguments, _PATIENCE)
+            state = await self._jobs.ask(act, kind, arguments, PATIENCE)
         except Conflict as error:  # the job's own reason
             if kind == "consent_begin" or str(error) in (CHANGED, ELSEWHERE):
                 raise

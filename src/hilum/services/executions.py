@@ -21,15 +21,18 @@ from hilum.model.execution import ExecutionState
 from hilum.model.lifecycle import RUNS
 from hilum.pipeline.mapping import compile_mapping, form_of
 from hilum.pipeline.payload import decode, encode
-from hilum.sdk import headers
+from hilum.sdk import headers, texts
 from hilum.sdk.config import read
 from hilum.sdk.contracts import Connector
 from hilum.sdk.faults import ADVICE, Fault
 from hilum.sdk.http_request import Parameters
 from hilum.sdk.registry import Registry
+from hilum.services import traces
 from hilum.services.jobs import Jobs
 from hilum.services.messages import stamp
-from hilum.store import Connection, Store, activity_log, executions, integrations, jobs, mappings
+from hilum.services.traces import TraceView
+from hilum.store import Connection, Store, activity_log, execution_blobs, executions, integrations, jobs, mappings
+from hilum.store.execution_blobs import Blob
 from hilum.store.executions import Aim, Ended, New, Stored, Wanted
 
 PAYLOAD = "executions:payload"
@@ -76,7 +79,11 @@ class ExecutionAttempt:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Execution:
-    """As document 003 has it, and more. `request` and `response` are null in lists; `synthetic`: a test's."""
+    """As document 003 has it, and more. `request`, `response` and `trace` are null in lists; `synthetic`: a test's.
+
+    `payloadRef`: where request and answer are, masked for those who may not see them; null once they were removed.
+    `trace`: what went over the wire where it failed.
+    """
 
     id: str
     integrationId: str
@@ -89,12 +96,16 @@ class Execution:
     statusCode: int | None
     errorClass: str | None
     advice: str | None
+    cause: str | None
+    nextStep: str | None
     attempts: list[ExecutionAttempt]
     correlationId: str
     startedAt: str
     endedAt: str | None
     actor: str
     synthetic: bool
+    payloadRef: str | None
+    trace: TraceView | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,11 +132,12 @@ class Executions:
         Raises NotFound, Conflict, ConfigError (a header), PartnerFailed and PartnerSlow with its id in `details`.
         """
         aim = await self._aim(act, integration, endpoint)
+        data, blobs = await self._placed(asked.data)
         new = New(
             act.organization, aim.integration, aim.endpoint, asked.correlation_id or act.request_id, act.principal.id,
-            {"data": asked.data, "headers": dict(asked.headers), "parameters": dict(asked.parameters),
+            {**data, "headers": dict(asked.headers), "parameters": dict(asked.parameters),
              "timeout": asked.timeout, "idempotency_key": asked.idempotency_key}, executions.name(),
-            asked.synthetic or synthetic.says(asked.data),
+            asked.synthetic or synthetic.says(asked.data), blobs,
         )  # fmt: skip
         payload = may(act.principal, PAYLOAD)
         act.details |= {"payload": True} if payload else {}
@@ -191,6 +203,14 @@ class Executions:
         own = self._store.within(scope.organization)
         return view(await own.load(executions.find, self._store.sealer, scope, identifier), payload=payload)
 
+    async def blob(self, act: Act, identifier: uuid.UUID, blob: uuid.UUID) -> bytes:
+        """What was too large for the execution itself. Raises NotFound, also of what retention removed."""
+        act.entity = executions.entity(identifier)
+        act.details |= {"payload": True, "blob": str(blob)}
+        own, sealer = self._store.within(act.organization), self._store.sealer
+        found: Stored = await own.load(executions.find, sealer, act.scope, identifier)
+        return await own.load(execution_blobs.content, sealer, found.id, blob)
+
     async def cancel(self, act: Act, identifier: uuid.UUID) -> Execution:
         """Stop waiting and try no more; the partner may have taken it. Raises NotFound, Conflict where it has ended."""
         own = self._store.within(act.organization)
@@ -207,6 +227,16 @@ class Executions:
             raise Conflict(f"{aim.name} receives: nothing is sent to it")
         return aim
 
+    async def _placed(self, data: Any) -> tuple[dict[str, Any], tuple[Blob, ...]]:
+        """The data as it stands in the row; a pointer and a blob where it is too large for that."""
+        text = isinstance(data, str)
+        body = data.encode("utf-8", "replace") if isinstance(data, str) else encode(data)
+        if len(body) <= execution_blobs.INLINE:
+            return {"data": data}, ()
+        kind = execution_blobs.TEXT if text else execution_blobs.JSON
+        blob = await asyncio.to_thread(execution_blobs.seal, self._store.sealer, body, kind)
+        return {"data": None, "blob": blob.pointer}, (blob,)
+
     def _begin(self, connection: Connection, act: Act, new: New, told: dict[str, Any], at_once: bool) -> Change:
         number = executions.insert(connection, self._store.sealer, new)
         arguments = {"execution": number, "at_once": at_once}
@@ -218,12 +248,14 @@ class Executions:
     def _cancel(self, connection: Connection, act: Act, identifier: uuid.UUID) -> Change:
         sealer = self._store.sealer
         found = executions.find(connection, sealer, act.scope, identifier)
-        ended = Ended(ExecutionState.CANCELLED, None, found.attempts, told={"error": CANCELLED, "tries": []})
+        told = {"error": CANCELLED, "tries": []}
+        ended = Ended(ExecutionState.CANCELLED, None, found.attempts, fault=Fault.CANCELLED, told=told)
         if not executions.finish(connection, sealer, found.id, found.uuid, ended):
             raise Conflict(f"it has ended already: it is {found.status}")
         entry = activity_log.Entry(
             found.organization, found.integration, "execute", "warn", "failure", ExecutionState.CANCELLED,
-            endpoint=found.endpoint, execution=found.id, correlation=found.correlation, error=CANCELLED,
+            endpoint=found.endpoint, execution=found.id, correlation=found.correlation, fault=Fault.CANCELLED,
+            error=CANCELLED,
         )  # fmt: skip
         activity_log.insert(connection, sealer, [entry])
         after = executions.find(connection, sealer, act.scope, identifier)
@@ -238,6 +270,7 @@ class Executions:
         details = {
             "execution": str(found.uuid), "status": found.status, "status_code": found.status_code,
             "error_class": found.fault, "advice": _advice(found.fault), "attempts": found.attempts,
+            "payload_ref": reference(found.uuid),
         }  # fmt: skip
         kind = PartnerSlow if found.status is ExecutionState.TIMEOUT else PartnerFailed
         raise kind(f"Execution failed: {(found.told or {}).get('error') or 'no answer'}", details)
@@ -265,6 +298,7 @@ def view(one: Stored, *, payload: bool, whole: bool = True) -> Execution:
     """As people see it; without `payload` what was sent and answered is masked."""
     told = one.told or {}
     took = None if one.duration is None else one.duration / 1000
+    said = (None, None) if one.fault is None else texts.TABLES[texts.USUAL].get(one.fault, (None, None))
     metrics = ExecutionMetrics(
         one.started_at // 1000, None if one.ended_at is None else one.ended_at // 1000,
         None if took is None else round(took), None if took is None else round(took, 3),
@@ -274,10 +308,17 @@ def view(one: Stored, *, payload: bool, whole: bool = True) -> Execution:
         status=one.status, request=_request(one, payload) if whole else None,
         response=_response(one.response, payload) if whole else None, error=told.get("error"), metrics=metrics,
         statusCode=one.status_code, errorClass=one.fault, advice=_advice(one.fault),
+        cause=said[0], nextStep=said[1],
         attempts=[_attempt(each) for each in told.get("tries", ())], correlationId=one.correlation,
         startedAt=stamp(one.started_at), endedAt=None if one.ended_at is None else stamp(one.ended_at),
-        actor=one.actor, synthetic=one.synthetic,
+        actor=one.actor, synthetic=one.synthetic, payloadRef=None if one.forgotten else reference(one.uuid),
+        trace=traces.shown(one.trace, payload=payload) if whole else None,
     )  # fmt: skip
+
+
+def reference(identifier: uuid.UUID) -> str:
+    """Where what an execution sent and was answered is read."""
+    return f"/api/v1/executions/{identifier}"
 
 
 def _shown(given: Mapping[str, str]) -> dict[str, str]:
@@ -295,6 +336,8 @@ def _request(one: Stored, payload: bool) -> dict[str, Any] | None:
         "data": one.request.get("data"), "headers": _shown(one.request.get("headers") or {}),
         "parameters": one.request.get("parameters") or {}, "timestamp": stamp(one.started_at),
     }  # fmt: skip
+    if "blob" in one.request:
+        shown["blob"] = one.request["blob"]
     return shown if payload else _hidden(shown)
 
 

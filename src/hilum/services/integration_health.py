@@ -12,6 +12,7 @@ from hilum.model.access import Scope
 from hilum.model.audit import Act
 from hilum.model.lifecycle import Health, health_of
 from hilum.services.consents import lacking
+from hilum.services.jobs import PATIENCE, JobState
 from hilum.services.messages import stamp
 from hilum.services.tests import EndpointTest, Tests
 from hilum.store import Connection, Store, activity_log, endpoints, integrations, probes
@@ -70,17 +71,21 @@ class IntegrationHealth:
         """What the last checks found; asks nobody. Raises NotFound, Conflict of an archived one."""
         return await self._report(await self._tests.row(scope, identifier))
 
-    async def check(self, act: Act, identifier: uuid.UUID) -> HealthReport:
-        """Check now; health and lifecycle follow. Raises NotFound, TooMany, Conflict of an archived one."""
+    async def check(self, act: Act, identifier: uuid.UUID, wait: float = PATIENCE) -> HealthReport | JobState:
+        """Check now; health and lifecycle follow. Its job where it takes longer than `wait` seconds.
+
+        Raises NotFound, TooMany, Conflict of an archived one.
+        """
         row = await self._tests.row(act.scope, identifier)
         act.entity = integrations.entity(row)
         self._tests.pace(row)
         error = None
         try:
-            result = await self._tests.run(act, row, feels=True, kind="check")
-            act.details["success"] = result.overall.success
+            _, state = await self._tests.begin(act, row, None, "check", feels=True, wait=wait)
         except Conflict as conflict:  # the check itself did not come to be
-            error = str(conflict)
+            error, state = str(conflict), None
+        if state is not None and state.result is None:
+            return state
         return await self._report(await self._tests.row(act.scope, identifier), error)
 
     async def _report(self, row: Row, error: str | None = None) -> HealthReport:

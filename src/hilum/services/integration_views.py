@@ -48,6 +48,8 @@ class View:
     study: str | None
     tags: list[str]
     gxp: bool
+    data_categories: list[str]
+    legal_basis: list[str]
     error_after: int
     auto_recover: bool
     status: str
@@ -120,7 +122,8 @@ def _view(
     return View(
         id=str(one.uuid), name=one.title, handle=one.name, type=model.type, protocol=model.protocol,
         provider=model.provider, description=model.description, environment=one.environment or home.environment,
-        study=model.study, tags=list(model.tags), gxp=model.gxp, error_after=model.error_after,
+        study=model.study, tags=list(model.tags), gxp=model.gxp,
+        data_categories=list(model.data_categories), legal_basis=list(model.legal_basis), error_after=model.error_after,
         auto_recover=model.auto_recover, status=one.lifecycle, health=one.health,
         health_checked_at=_stamp(one.health_at), last_error=_last_error(one, sealer), last_synced_at=None,
         authentication=document.get("authentication"), credentials=_credentials(document, tried),
@@ -154,10 +157,9 @@ def _credentials(document: Mapping[str, Any], tried: Mapping[str, Any]) -> Crede
 def _told(one: initializations.Try | None, sealer: Sealer) -> dict[str, Any]:
     """What an initialization came to; nothing where there was none, or it does not open."""
     try:
-        found = {} if one is None else json.loads(sealer.open(one.sealed, initializations.place(one.uuid)))
+        return {} if one is None else initializations.told(sealer, one)
     except StoreError:
         return {}
-    return dict(found)
 
 
 def _last_error(one: Row, sealer: Sealer) -> str | None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hilum import clock
 from hilum.errors import ConfigError, Conflict
 from hilum.intake.routing import repin
 from hilum.model.access import Scope
-from hilum.model.audit import Act
+from hilum.model.audit import Act, Change
 from hilum.model.configuration import Configuration, Integration
 from hilum.model.identifier import new
-from hilum.model.lifecycle import Lifecycle
+from hilum.model.lifecycle import RUNS, Lifecycle
+from hilum.model.signing import PRODUCTION
 from hilum.sdk.registry import Registry
 from hilum.services import drafts, endpoint_mappings
 from hilum.services.configuration import Configurations
@@ -109,12 +110,19 @@ class Integrations:
 
     async def recheck(self, scope: Scope, found: Row) -> Validation:
         """`check` of one that is stored. A consent that is lacking is nothing that a document could mend."""
-        checked = await self.check(scope, drafts.given(found.document))
+        environment = found.environment or (await self.home(found.organization))[1]
+        checked = await self.check(scope, {**drafts.given(found.document), "environment": environment})
         checked.warnings += await self._store.within(found.organization).read(lacking, found)
         return checked
 
-    async def create(self, act: Act, given: Mapping[str, Any]) -> Row:
-        """Store it, not initialised yet. Raises NotValid, Conflict, NotFound and Refused (the study)."""
+    async def create(
+        self, act: Act, given: Mapping[str, Any], also: Callable[[Connection, Row, bool], object] | None = None,
+        lifecycle: Lifecycle = Lifecycle.INITIALIZING,
+    ) -> Row:  # fmt: skip
+        """Store it, not initialised yet. Raises NotValid, Conflict, NotFound and Refused (the study).
+
+        `also` is done in the same transaction, with what is stored and whether a person alone may switch it on.
+        """
         draft = drafts.read(given)
         found = await self.check(act.scope, given)
         if not found.valid:
@@ -131,11 +139,23 @@ class Integrations:
         parts = drafts.split(document, entry)
         await self._credentials.part(act, entry, parts.secrets, study)
         shown = _told(parts, entry)
-        made: Row = await own.change(
-            act, integrations.create, act, identifier, parts.document, Lifecycle.INITIALIZING, shown
-        )  # fmt: skip
+        held = await self.held(act, parts.document["environment"], study, gxp=bool(parts.document.get("gxp")))
+
+        def make(connection: Connection) -> Change:
+            created = integrations.create(connection, act, identifier, parts.document, lifecycle, shown)
+            if also is not None:
+                also(connection, created.result, held)
+            return created
+
+        made: Row = await own.change(act, make)
         self._store.signal("configuration")
         return made
+
+    async def held(self, act: Act, environment: str, study: int | None, *, gxp: bool) -> bool:
+        """Whether one that works is left for a person to switch on: where GxP, or what policy asks for that, holds."""
+        demand = await self._policy.demand(act.organization, "integration.activate", environment, study, gxp=gxp)
+        unsaid = demand.reason and not act.reason.strip()
+        return gxp or unsaid or demand.four_eyes or bool(demand.signature)
 
     async def replace(self, act: Act, identifier: uuid.UUID, version: int, given: Mapping[str, Any]) -> View:
         """A secret that is left out stays, null clears it. Raises NotFound, Stale, NotValid, Conflict."""
@@ -160,12 +180,12 @@ class Integrations:
         found = await self._own(act, identifier)
         if found.lifecycle is Lifecycle.INITIALIZING and after is Lifecycle.INACTIVE:  # it never was anything else
             return await self._moved(act, found, after, version)
-        operation = {Lifecycle.ACTIVE: "activate", Lifecycle.ARCHIVED: "archive"}.get(after, "deactivate")
-        environment = found.environment or ""
-        intent = Intent(f"integration.{operation}", integrations.entity(found), {"status": after}, version=version,
-                        gxp=found.model.gxp, environment=environment)  # fmt: skip
-        await self._policy.check(act, intent)
+        await self._policy.check(act, _intent(found, after, version))
         return await self._moved(act, found, after, version)
+
+    async def check_activation(self, act: Act, found: Row) -> None:
+        """Raises what policy asks for before somebody may switch it on."""
+        await self._policy.check(act, _intent(found, Lifecycle.ACTIVE, found.version))
 
     async def archive(self, act: Act, identifier: uuid.UUID) -> None:
         """It stops, its secrets are revoked, its logs stay. Raises NotFound, Conflict while routes use it."""
@@ -235,12 +255,22 @@ class Integrations:
         if (excepted := _excepted(parts.document)) and excepted != _excepted(found.document):
             asked = dataclasses.replace(intent, operation=EXCEPT, wanted=excepted, hidden=b"", environment="production")
             await self._policy.check(act, asked)
+        await self._check_environment(act, found, intent, parts.document["environment"])
         routes = await self._repinned(act.organization, parts.document)
         await self._credentials.part(act, entry, parts.secrets, study)
         own = self._store.within(act.organization)
         changed: Row = await own.change(act, _write, act, found, version, parts.document, seen, routes)
         self._store.signal("configuration")
         return await self.view(changed)
+
+    async def _check_environment(self, act: Act, found: Row, intent: Intent, after: str) -> None:
+        """Where messages flow, to come into production is to be activated there, to leave it to be deactivated."""
+        before = found.environment or "production"
+        if found.lifecycle not in RUNS or before == after or PRODUCTION not in (before, after):
+            return
+        operation = "integration.activate" if after == PRODUCTION else "integration.deactivate"
+        asked = dataclasses.replace(intent, operation=operation, environment=PRODUCTION)
+        await self._policy.check(act, asked)
 
     async def _repinned(self, organization: int, document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """The routes that start or end at it, as they are with its new endpoints. Raises Conflict where one breaks."""
@@ -279,6 +309,15 @@ class Integrations:
         if found.managed_by != "api":
             raise Conflict(_FILE)
         return found
+
+
+def _intent(found: Row, after: Lifecycle, version: int) -> Intent:
+    """To move one along."""
+    operation = {Lifecycle.ACTIVE: "activate", Lifecycle.ARCHIVED: "archive"}.get(after, "deactivate")
+    return Intent(
+        f"integration.{operation}", integrations.entity(found), {"status": after}, version=version,
+        gxp=found.model.gxp, environment=found.environment or "",
+    )  # fmt: skip
 
 
 def _write(

@@ -6,18 +6,22 @@ import asyncio
 import contextlib
 import dataclasses
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from hilum.errors import Conflict, NotFound
+from hilum import telemetry
+from hilum.errors import Conflict, HilumError, NotFound
 from hilum.jobs import AWAITED
 from hilum.model.audit import Act, Change
 from hilum.model.status import Status
 from hilum.store import Connection, Store, jobs
 
-DEADLINE = 10.0  # seconds that a request waits for the result of its job
+PATIENCE = 5.0
+"""Seconds that a request waits for its job where nobody says otherwise: then 202 says where to look (S0-52)."""
+
 _LOOK = 0.5  # another process may do the work: its signal does not come here
 _ENDED = ("done", "failed")
+Here = Callable[[jobs.Job], Awaitable[Any]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,10 +37,15 @@ class JobState:
 class Jobs:
     """`status` tells whether an engine runs in this process; without one nobody waits."""
 
-    def __init__(self, store: Store, status: Callable[[], Status | None], deadline: float = DEADLINE) -> None:
+    def __init__(
+        self, store: Store, status: Callable[[], Status | None], deadline: float = PATIENCE, here: Here | None = None
+    ) -> None:
+        """`here` does a job in this process where no engine would: for a command on a folder without a hub."""
         self._store = store
         self._status = status
         self._deadline = deadline
+        self._here = here
+        self._begun: asyncio.Task[None] | None = None
 
     @property
     def runs(self) -> bool:
@@ -55,6 +64,22 @@ class Jobs:
             jobs.insert, kind, arguments, actor=act.principal.id, organization=act.organization
         )  # fmt: skip
         return await self._ended(number, kind, seconds)
+
+    async def take_up(self, kind: str) -> None:
+        """Have the jobs of a kind done: by the engine; by this process where no hub runs on the data folder."""
+        self._store.signal("job")
+        if not self.runs and self._here is not None and self._store.database.embedded:
+            self._begun = asyncio.create_task(self._do(kind, self._here))
+
+    async def _do(self, kind: str, here: Here) -> None:
+        for job in await self._store.read(jobs.open_ones):
+            if job.kind == kind:
+                await self._store.write(jobs.begin, job.id)
+                try:
+                    state, result = "done", await here(job)
+                except HilumError as error:
+                    state, result = "failed", {"reason": str(error)}
+                await self._store.write(jobs.finish, job.id, state, telemetry.masked(result))
 
     async def wait(self, number: int, kind: str, seconds: float) -> None:
         """Until a job that was inserted has ended, or the time is over; without an engine nobody waits."""

@@ -125,13 +125,19 @@ class Policy:
         record = await within.read(records.read, owner, intent.entity)
         if record is None or not record.within(scope):
             raise NotFound(f"there is no {intent.entity}")
-        home = await within.read(signatures.home, owner, record.study)
+        gxp, version = intent.gxp or record.gxp, record.version if intent.version is None else intent.version
+        demand = await self.demand(owner, intent.operation, intent.environment, record.study, gxp=gxp)
+        return Looked(version, record.study, demand)
+
+    async def demand(
+        self, organization: int, operation: str, environment: str, study: int | None, *, gxp: bool
+    ) -> Demand:  # fmt: skip
+        """What an operation needs there, also on what is not stored yet. Raises NotFound, ConfigError."""
+        home = await self._store.within(organization).read(signatures.home, organization, study)
         if home is None:
             raise NotFound("there is no organization yet: create one")
-        environment = PRODUCTION if PRODUCTION in (home.environment, intent.environment) else home.environment
-        place = Place(environment, home.study, intent.gxp or record.gxp)
-        version = record.version if intent.version is None else intent.version
-        return Looked(version, record.study, demanded(intent.operation, place, rules(home.settings)))
+        where = PRODUCTION if PRODUCTION in (home.environment, environment) else home.environment
+        return demanded(operation, Place(where, home.study, gxp), rules(home.settings))
 
     def asked(self, organization: int, principal: str, request: str) -> Mapping[str, Any]:
         """What `ApprovalNeeded.request` holds. Raises Refused where it is another's, too old, or was not made here."""

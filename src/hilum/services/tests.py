@@ -11,14 +11,18 @@ from typing import Any, ClassVar
 from hilum import clock, telemetry
 from hilum.errors import Conflict, NotFound, TooMany
 from hilum.jobs.probe import ANSWER
-from hilum.model.access import Scope
+from hilum.model.access import Scope, may
 from hilum.model.audit import Act
 from hilum.model.configuration import Endpoint
 from hilum.model.lifecycle import Lifecycle
+from hilum.sdk import texts
 from hilum.sdk.faults import ADVICE, Fault
 from hilum.sdk.registry import Registry
-from hilum.services.jobs import Jobs
+from hilum.services import traces
+from hilum.services.executions import PAYLOAD
+from hilum.services.jobs import PATIENCE, Jobs, JobState
 from hilum.services.messages import stamp
+from hilum.services.traces import TraceView
 from hilum.store import Store, integrations
 from hilum.store.integrations import Row
 
@@ -40,7 +44,10 @@ class Timings:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EndpointTest:
-    """One endpoint. `method` is its own; what was sent is harmless, whatever it says. `responseTime`: milliseconds."""
+    """One endpoint. `method` is its own; what was sent is harmless, whatever it says. `responseTime`: milliseconds.
+
+    `trace`: what went over the wire where it failed.
+    """
 
     endpointId: str
     url: str
@@ -51,8 +58,11 @@ class EndpointTest:
     error: str | None
     errorClass: str | None
     advice: str | None
+    cause: str | None
+    nextStep: str | None
     warning: str | None
     timings: Timings | None
+    trace: TraceView | None
     name: str
     direction: str
 
@@ -94,40 +104,59 @@ class Tests:
         self._asked: dict[int, deque[float]] = {}
 
     async def ask(
-        self, act: Act, identifier: uuid.UUID, *, endpoint: uuid.UUID | None = None, dry_run: bool = False
-    ) -> TestResult:
-        """For people: not too often, and health follows. Raises NotFound, TooMany, Conflict where no engine runs."""
+        self, act: Act, identifier: uuid.UUID, *, endpoint: uuid.UUID | None = None, dry_run: bool = False,
+        wait: float = PATIENCE,
+    ) -> TestResult | JobState:  # fmt: skip
+        """For people: not too often, and health follows. Its job where it takes longer than `wait` seconds.
+
+        Raises NotFound, TooMany, Conflict where no engine runs.
+        """
         row = await self.row(act.scope, identifier)
         act.entity = integrations.entity(row)
         self.pace(row)
-        result = await self.run(act, row, endpoint=endpoint, dry_run=dry_run, feels=endpoint is None and not dry_run)
-        act.details |= {"success": result.overall.success, "dry_run": dry_run}
+        feels = endpoint is None and not dry_run
+        chosen, state = await self.begin(act, row, endpoint, "dry" if dry_run else "test", feels=feels, wait=wait)
+        act.details["dry_run"] = dry_run
+        if state is not None and state.result is None:
+            return state
+        result = self._result(row, chosen, state, dry_run=dry_run, payload=may(act.principal, PAYLOAD))
+        act.details["success"] = result.overall.success
         return result
 
-    async def run(
-        self, act: Act, row: Row, *, endpoint: uuid.UUID | None = None, dry_run: bool = False, feels: bool = False,
-        kind: str = "test",
-    ) -> TestResult:  # fmt: skip
-        """Whatever is wrong with a partner is in the result. `feels`: health and lifecycle follow what was found.
+    async def run(self, act: Act, row: Row, *, kind: str = "test") -> TestResult:
+        """Whatever is wrong with a partner is in the result, a lack of time too. Raises Conflict: no engine runs."""
+        return self._result(row, *await self.begin(act, row, None, kind, feels=False, wait=WAIT), dry_run=False)
 
-        Raises NotFound (the endpoint), Conflict where no engine runs.
+    async def begin(
+        self, act: Act, row: Row, endpoint: uuid.UUID | None, kind: str, *, feels: bool, wait: float
+    ) -> tuple[list[Endpoint], JobState | None]:
+        """What is tested, and the job of it as it stands after `wait` seconds; None: there is nothing to test.
+
+        `feels`: health and lifecycle follow what was found. Raises NotFound (the endpoint), Conflict: no engine runs.
         """
         names = {identifier: name for name, identifier in row.endpoints.items()}
         if endpoint is not None and endpoint not in names:
             raise NotFound(f"Endpoint not found: {endpoint}")
         chosen = [one for one in row.model.endpoints if endpoint is None or one.name == names[endpoint]]
+        if not chosen:
+            return chosen, None
+        arguments = {
+            "integration": row.id, "endpoints": [one.name for one in chosen], "feels": feels, "purpose": kind,
+            "correlation": act.request_id,
+        }  # fmt: skip
+        state = await self._jobs.ask(act, "probe", arguments, wait)
+        if state.state == "waiting" and not self._jobs.runs:
+            raise Conflict("no engine runs that could test it")
+        return chosen, state
+
+    def _result(
+        self, row: Row, chosen: list[Endpoint], state: JobState | None, *, dry_run: bool, payload: bool = False
+    ) -> TestResult:  # fmt: skip
         found: dict[str, Any] = {}
-        if chosen:
-            arguments = {
-                "integration": row.id, "endpoints": [one.name for one in chosen], "feels": feels,
-                "purpose": "dry" if dry_run else kind, "correlation": act.request_id,
-            }  # fmt: skip
-            state = await self._jobs.ask(act, "probe", arguments, WAIT)
-            if state.state == "waiting":
-                raise Conflict("no engine runs that could test it")
-            if state.result is not None:
-                found = json.loads(self._store.sealer.open(bytes.fromhex(state.result["answer"]), ANSWER))
-        return result_of(row, [self.view(row, one, found.get(one.name)) for one in chosen], dry_run=dry_run)
+        if state is not None and state.result is not None:
+            found = json.loads(self._store.sealer.open(bytes.fromhex(state.result["answer"]), ANSWER))
+        shown = [self.view(row, one, found.get(one.name), payload=payload) for one in chosen]
+        return result_of(row, shown, dry_run=dry_run)
 
     async def row(self, scope: Scope, identifier: uuid.UUID) -> Row:
         """Raises NotFound, Conflict of an archived one."""
@@ -146,17 +175,21 @@ class Tests:
             raise TooMany(f"more than {OFTEN} tests of one integration in a minute", after=past[0] + PERIOD - now)
         past.append(now)
 
-    def view(self, row: Row, endpoint: Endpoint, told: dict[str, Any] | None) -> EndpointTest:
+    def view(
+        self, row: Row, endpoint: Endpoint, told: dict[str, Any] | None, *, payload: bool = False
+    ) -> EndpointTest:  # fmt: skip
         """One endpoint with what was found; None: nothing was, in time."""
         if told is None:
             fault = Fault.TIMEOUT
             told = {"success": False, "error": "not tested in time", "errorClass": fault.value, "advice": ADVICE[fault]}
-        timings = told.get("timings")
+        timings, known = told.get("timings"), told.get("errorClass")
+        cause, step = texts.TABLES[texts.USUAL].get(known or "", (None, None))
         return EndpointTest(
             endpointId=str(row.endpoints.get(endpoint.name, "")), url=telemetry.mask(endpoint.url),
             method=told.get("method") or self._method(endpoint), success=bool(told["success"]),
             responseTime=told.get("responseTime"), statusCode=told.get("statusCode"), error=told.get("error"),
-            errorClass=told.get("errorClass"), advice=told.get("advice"), warning=told.get("warning"),
+            errorClass=known, advice=told.get("advice"), cause=cause, nextStep=step, warning=told.get("warning"),
+            trace=traces.shown(told.get("trace"), payload=payload),
             timings=None if timings is None else Timings(**timings), name=endpoint.name, direction=endpoint.direction,
         )  # fmt: skip
 

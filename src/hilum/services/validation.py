@@ -16,6 +16,7 @@ from hilum.services.drafts import PROTOCOLS, TYPES
 
 REQUIRED = ("name", "type", "endpoints")
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH"})
+UNSAID = "Neither data_categories nor legal_basis is said, as production should for the report of connections"
 _HTTP = frozenset({"http", "https"})
 _LONGEST = 2_048  # characters of a URL
 _MOST_RETRIES = 10
@@ -59,10 +60,17 @@ def validate(draft: Mapping[str, Any], registry: Registry) -> Validation:
     for number, endpoint in enumerate(endpoints if isinstance(endpoints, list) else []):
         _endpoint(found, draft, number, endpoint, registry)
     _authentication(found, draft)
+    if _in_production(draft) and not (draft.get("data_categories") or draft.get("legal_basis")):
+        found.warnings.append(UNSAID)
     if found.valid:
         for text, field in _model(draft):
             found.refuse(text, field)
     return found
+
+
+def _in_production(draft: Mapping[str, Any]) -> bool:
+    """What names no environment is made in production."""
+    return (draft.get("environment") or "production") == "production"
 
 
 def _kinds(found: Validation, draft: Mapping[str, Any]) -> None:

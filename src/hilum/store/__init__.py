@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 from hilum.store import (  # noqa: F401 - the tables of `metadata`
     schema_activity,
     schema_consents,
+    schema_datasets,
     schema_evidence,
     schema_mappings,
     schema_people,

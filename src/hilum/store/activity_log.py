@@ -54,6 +54,22 @@ class Logged:
     endpoint: UUID | None
     execution: UUID | None
     synthetic: bool  # of a connectivity test, a check, or an execution of a test
+    payload: bool  # its execution's request and answer are still there
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Group:
+    """Failures of one class at one endpoint. Times are microseconds; correlation and what follows: of the newest."""
+
+    endpoint: UUID | None
+    reference: str | None  # integration/endpoint
+    fault: str | None
+    count: int
+    first_at: int
+    last_at: int
+    correlation: str
+    execution: UUID | None
+    payload: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,6 +119,35 @@ def listed(
     return [_view(row, sealer) for row in rows], total
 
 
+def failures(
+    connection: sa.Connection, organization: int, number: int, wanted: Wanted, limit: int
+) -> list[Group]:  # fmt: skip
+    """Those of an integration by class and endpoint, in one statement; the group of the newest first."""
+    table = activity_log.c
+    grouped = (
+        sa.select(
+            table.endpoint, table.fault, sa.func.count().label("many"), sa.func.min(table.stamp).label("first_at"),
+            sa.func.max(table.stamp).label("last_at"), sa.func.max(table.id).label("newest"),
+        )
+        .select_from(_tables())
+        .where(*_narrowed(organization, number, wanted))
+        .group_by(table.endpoint, table.fault)
+        .order_by(sa.func.max(table.stamp).desc(), sa.func.max(table.id).desc())
+        .limit(limit)
+        .subquery()
+    )  # fmt: skip
+    newest = activity_log.alias("newest")
+    whole = grouped.join(newest, newest.c.id == grouped.c.newest)
+    whole = whole.outerjoin(endpoint, endpoint.c.id == grouped.c.endpoint)
+    whole = whole.outerjoin(execution, execution.c.id == newest.c.execution)
+    found = sa.select(
+        endpoint.c.uuid.label("endpoint"), endpoint.c.reference, grouped.c.fault, grouped.c.many, grouped.c.first_at,
+        grouped.c.last_at, newest.c.correlation, execution.c.uuid.label("execution"), execution.c.forgotten,
+    ).select_from(whole)  # fmt: skip
+    rows = connection.execute(found.order_by(grouped.c.last_at.desc(), grouped.c.newest.desc()))
+    return [Group(*row[:-1], payload=row.forgotten == 0) for row in rows]
+
+
 def warnings(connection: sa.Connection, number: int, since: int) -> int:
     """Executions of an integration that were answered, and whose answer could not be mapped, since a moment."""
     table = activity_log.c
@@ -113,7 +158,7 @@ def warnings(connection: sa.Connection, number: int, since: int) -> int:
 def query(where: Iterable[sa.ColumnElement[bool]]) -> sa.Select[Any]:
     """Entries, the newest first."""
     named = (endpoint.c.uuid.label("endpoint_uuid"), execution.c.uuid.label("execution_uuid"),
-             sa.not_(_REAL).label("synthetic"))  # fmt: skip
+             sa.not_(_REAL).label("synthetic"), execution.c.forgotten)  # fmt: skip
     found = sa.select(activity_log, *named).select_from(_tables()).where(*where)
     return found.order_by(activity_log.c.stamp.desc(), activity_log.c.id.desc())
 
@@ -174,5 +219,6 @@ def _view(row: sa.Row[Any], sealer: Sealer) -> Logged:
         row.status_code, row.duration, row.attempt, row.fault, row.correlation, error,
     )  # fmt: skip
     return Logged(
-        row.id, row.uuid, row.stamp, entry, row.endpoint_uuid, row.execution_uuid, bool(row.synthetic)
+        row.id, row.uuid, row.stamp, entry, row.endpoint_uuid, row.execution_uuid, bool(row.synthetic),
+        row.forgotten == 0,
     )  # fmt: skip

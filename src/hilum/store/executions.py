@@ -19,6 +19,8 @@ from hilum.model.execution import EXECUTION_TRANSITIONS, ExecutionState
 from hilum.model.identifier import new
 from hilum.model.lifecycle import Lifecycle
 from hilum.security.seal import Sealer
+from hilum.store import execution_blobs
+from hilum.store.execution_blobs import Blob
 from hilum.store.prepared import Prepared, as_stored
 from hilum.store.schema import endpoint, integration
 from hilum.store.schema_activity import execution
@@ -51,6 +53,8 @@ class Stored:
     response: dict[str, Any] | None
     told: dict[str, Any] | None  # error, tries
     synthetic: bool  # a test's
+    trace: dict[str, Any] | None  # of the last try, where it failed
+    forgotten: bool  # retention removed what was sent and answered
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class New:
     request: dict[str, Any]
     uuid: uuid.UUID
     synthetic: bool = False
+    blobs: tuple[Blob, ...] = ()  # that the request points to
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ class Ended:
     fault: str | None = None
     response: dict[str, Any] | None = None
     told: dict[str, Any] = dataclasses.field(default_factory=dict)
+    trace: dict[str, Any] | None = None
+    blobs: tuple[Blob, ...] = ()  # that the response points to
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -150,6 +157,7 @@ def insert(connection: sa.Connection, sealer: Sealer, one: New) -> int:
         "request": _sealed(sealer, one.uuid, "request", one.request), "synthetic": int(one.synthetic),
     }  # fmt: skip
     ((made,),) = _INSERT.all(connection, values)
+    execution_blobs.insert(connection, int(made), one.blobs)
     return int(made)
 
 
@@ -158,12 +166,17 @@ def finish(connection: sa.Connection, sealer: Sealer, number: int, identifier: u
     if ended.status not in EXECUTION_TRANSITIONS[ExecutionState.EXECUTING]:
         raise ValueError(f"nothing ends as {ended.status}")
     response = None if ended.response is None else _sealed(sealer, identifier, "response", ended.response)
+    trace = None if ended.trace is None else _sealed(sealer, identifier, "trace", ended.trace)
     values = {
         "number": number, "status_": ended.status.value, "ended_at_": clock.micros(), "duration_": ended.duration,
         "status_code_": ended.status_code, "fault_": None if ended.fault is None else str(ended.fault),
         "attempts_": ended.attempts, "told_": _sealed(sealer, identifier, "told", ended.told), "response_": response,
+        "trace_": trace,
     }  # fmt: skip
-    return _FINISH.change(connection, values) == 1
+    if _FINISH.change(connection, values) != 1:
+        return False
+    execution_blobs.insert(connection, number, ended.blobs)
+    return True
 
 
 def state(connection: sa.Connection, number: int) -> ExecutionState:
@@ -205,14 +218,22 @@ def naming(
 ) -> tuple[list[Stored], int | None]:
     """Look at `limit` executions above row `after`: those that say a text as a word of its own, and where to go on.
 
-    They have no search keys, so they are opened; those whose request and answer retention removed say nothing.
+    They have no search keys, so they are opened, with what stands beside their rows; those whose request and answer
+    retention removed say nothing.
     """
     where = (execution.c.organization == organization, execution.c.id > after)
     rows = connection.execute(_joined().where(*where).order_by(execution.c.id).limit(limit)).all()
     word = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
-    opened = [_view(row._mapping, sealer) for row in rows]
+    opened = (_whole(connection, sealer, _view(row._mapping, sealer)) for row in rows)
     found = [one for one in opened if _says([one.request, one.response, one.told], word)]
     return found, None if len(rows) < limit else rows[-1].id
+
+
+def _whole(connection: sa.Connection, sealer: Sealer, one: Stored) -> Stored:
+    request, response = (
+        execution_blobs.whole(connection, sealer, one.id, each) for each in (one.request, one.response)
+    )  # fmt: skip
+    return dataclasses.replace(one, request=request, response=response)
 
 
 def _says(value: Any, word: re.Pattern[str]) -> bool:
@@ -236,7 +257,7 @@ def _tables() -> sa.Join:
 
 
 def _joined(*, payload: bool = True) -> sa.Select[Any]:
-    hidden = () if payload else ("request", "response")
+    hidden = () if payload else ("request", "response", "trace")
     own = [column for column in execution.c if column.name not in hidden]
     named = (
         integration.c.uuid.label("integration_uuid"), endpoint.c.uuid.label("endpoint_uuid"), endpoint.c.reference,
@@ -281,18 +302,19 @@ def _view(row: Mapping[Any, Any], sealer: Sealer) -> Stored:
     plain = {name: row[name] for name in _PLAIN}
     return Stored(
         **plain, status=ExecutionState(row["status"]), request=opened("request"), response=opened("response"),
-        told=opened("told"), synthetic=bool(row["synthetic"]),
+        told=opened("told"), synthetic=bool(row["synthetic"]), trace=opened("trace"), forgotten=bool(row["forgotten"]),
     )  # fmt: skip
 
 
-_MADE = ("status", "request", "response", "told", "synthetic")
+_MADE = ("status", "request", "response", "told", "synthetic", "trace", "forgotten")
 _PLAIN = [one.name for one in dataclasses.fields(Stored) if one.name not in _MADE]
 _WHOLE = _joined()
 _COLUMNS = [column.key for column in _WHOLE.selected_columns]
 _BY_NUMBER = Prepared(_WHOLE.where(execution.c.id == sa.bindparam("number")))
 _FIRST = ("uuid", "organization", "integration", "endpoint", "status", "started_at", "attempts", "correlation",
           "actor", "request", "synthetic")  # fmt: skip
-_LAST = ("status", "ended_at", "duration", "status_code", "fault", "attempts", "told", "response")
+_LAST = ("status", "ended_at", "duration", "status_code", "fault", "attempts", "told", "response",
+         "trace")  # fmt: skip
 _INSERT = Prepared(
     execution.insert().values({name: sa.bindparam(name) for name in _FIRST}).returning(execution.c.id)
 )  # fmt: skip

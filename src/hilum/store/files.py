@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import IO
 
 ARCHIVES, EXPORTS = "archive", "exports"
+DATASETS, IMPORTS, PACKAGES = "datasets", "imports", "packages"
+BACKED_UP = (ARCHIVES, EXPORTS, DATASETS)
+"""What a backup takes along. An export of a data set can be made again, a file that waits can be sent again."""
+
 SUFFIX, PARTIAL = ".sealed", ".partial"
 _CHUNK = 1 << 20
 

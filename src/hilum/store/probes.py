@@ -13,6 +13,9 @@ from hilum import clock
 from hilum.security.seal import Sealer
 from hilum.store.schema_activity import probe_result
 
+TLS = "tlsVersion"
+"""Where `told` says what was negotiated; it is null, or not there, where nothing was."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Probed:
@@ -50,10 +53,16 @@ def latest(connection: sa.Connection, sealer: Sealer, organization: int, number:
     return {
         row.endpoint: Probed(
             row.endpoint, bool(row.success), row.duration, row.status_code, row.fault,
-            json.loads(sealer.open(bytes(row.told), _place(organization, row.endpoint))), row.stamp,
+            told(sealer, organization, row), row.stamp,
         )
         for row in rows
     }  # fmt: skip
+
+
+def told(sealer: Sealer, organization: int, row: sa.Row[Any]) -> dict[str, Any]:
+    """What is sealed in a row."""
+    found: dict[str, Any] = json.loads(sealer.open(bytes(row.told), _place(organization, row.endpoint)))
+    return found
 
 
 def _place(organization: int, endpoint: int) -> bytes:

@@ -18,7 +18,7 @@ from hilum.model.audit import Change
 from hilum.model.execution import ExecutionState
 from hilum.model.retention import Class
 from hilum.model.webhook import DeliveryState
-from hilum.store import legal_holds, organizations, principals
+from hilum.store import execution_blobs, legal_holds, organizations, principals
 from hilum.store.legal_holds import Hold
 from hilum.store.schema import initialization, integration, job
 from hilum.store.schema_activity import activity_log, execution, probe_result
@@ -31,8 +31,8 @@ class Part:
     """Rows of a class. `at`: the moment that counts; `where`: what else makes them due.
 
     `empties`: what these columns become, while the row stays; without any the row goes. `before` removes what hangs on
-    rows that go. `endpoint`: what a hold goes by. `through`: found by their integrations, as their index is. `named`:
-    a row stays as long as a line of the log names it.
+    rows that go or are emptied. `endpoint`: what a hold goes by. `through`: found by their integrations, as their index
+    is. `named`: a row stays as long as a line of the log names it.
     """
 
     table: sa.Table
@@ -59,7 +59,8 @@ _ENDED = _RUN.status != ExecutionState.EXECUTING.value
 PARTS: Mapping[Class, tuple[Part, ...]] = {
     "execution_bodies": (
         Part(execution, _RUN.started_at, (_RUN.forgotten == sa.literal_column("0"), _ENDED),
-             {"request": b"", "response": None, "forgotten": 1}, endpoint=_RUN.endpoint),
+             {"request": b"", "response": None, "trace": None, "forgotten": 1}, before=execution_blobs.remove,
+             endpoint=_RUN.endpoint),
     ),
     "diagnostics": (
         Part(activity_log, _LOG.stamp, (_LOG.error.is_not(None),), {"error": None}, endpoint=_LOG.endpoint),
@@ -69,7 +70,9 @@ PARTS: Mapping[Class, tuple[Part, ...]] = {
         Part(activity_log, _LOG.stamp, endpoint=_LOG.endpoint, through=True),
         Part(initialization, initialization.c.stamp),
     ),
-    "executions": (Part(execution, _RUN.started_at, (_ENDED,), endpoint=_RUN.endpoint, named=True),),
+    "executions": (
+        Part(execution, _RUN.started_at, (_ENDED,), before=execution_blobs.remove, endpoint=_RUN.endpoint, named=True),
+    ),
     "test_results": (Part(probe_result, _FOUND.stamp, (_FOUND.kind == "test",), endpoint=_FOUND.endpoint),),
     "health_results": (Part(probe_result, _FOUND.stamp, (_FOUND.kind == "check",), endpoint=_FOUND.endpoint),),
     "webhook_deliveries": (

@@ -1,4 +1,4 @@
-"""The tables of how endpoints are used: executions, the activity log, what connectivity tests found.
+"""The tables of how endpoints are used: executions, their blobs, the activity log, what connectivity tests found.
 
 Sealed columns stand last: a range is counted without reading them. The wide indexes answer analytics by themselves.
 """
@@ -45,6 +45,7 @@ execution = Table(
     Index("execution_integration", "integration", "started_at", "status", "duration", "endpoint", "synthetic"),
     Index("execution_organization", "organization", "started_at", "status", "duration", "integration", "synthetic"),
     Column("forgotten", SmallInteger, nullable=False, server_default="0"),  # 1: retention removed what was sent
+    Column("trace", LargeBinary),  # sealed: what went over the wire where it failed
     Index("execution_own", "organization", "id", unique=True),  # what others refer to
     # what retention has yet to empty
     Index("execution_body", "organization", "started_at", sqlite_where=text("forgotten = 0"),
@@ -54,6 +55,18 @@ execution = Table(
     own("integration"),
     own("endpoint"),
 )  # fmt: skip
+
+execution_blob = Table(  # a body that is too large for its execution's row
+    "execution_blob",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("uuid", Uuid, nullable=False, unique=True),
+    Column("organization", Id, ForeignKey("organization.id"), nullable=False),
+    Column("execution", Id, nullable=False),
+    Column("content", LargeBinary, nullable=False),  # sealed
+    Index("execution_blob_execution", "organization", "execution"),
+    own("execution"),
+)
 
 activity_log = Table(
     "activity_log",
@@ -78,6 +91,9 @@ activity_log = Table(
     Index("activity_log_integration", "integration", "stamp", "id"),
     Index("activity_log_error", "organization", "stamp", sqlite_where=text("error IS NOT NULL"),
           postgresql_where=text("error IS NOT NULL")),
+    # failures are counted by class and endpoint without reading what went well
+    Index("activity_log_failure", "integration", "stamp", "endpoint", "fault",
+          sqlite_where=text("outcome = 'failure'"), postgresql_where=text("outcome = 'failure'")),
     # whoever removes an execution must find its entries: they point to it
     Index("activity_log_execution", "execution", sqlite_where=text("execution IS NOT NULL"),
           postgresql_where=text("execution IS NOT NULL")),

@@ -27,6 +27,7 @@ from hilum.store.deliveries import attempt_place
 from hilum.store.hot import SqliteHot, body_place, delivery_place, driver
 from hilum.store.migrate import migrate
 from hilum.store.schema import attempt, body, delivery, message, setting, shard
+from hilum.store.schema_datasets import dataset_version
 from hilum.store.schema_retention import archive, subject_export
 from hilum.store.writer import explain
 
@@ -37,6 +38,8 @@ Told = Callable[[float], None]  # a share between 0 and 1
 _BESIDE = (
     (archive.name, files.ARCHIVES, """SELECT o.uuid, f.uuid, f.sha256 FROM archive f
         JOIN organization o ON o.id = f.organization WHERE f.sealed IS NOT NULL"""),
+    (dataset_version.name, files.DATASETS, """SELECT o.uuid, f.uuid, f.sha256 FROM dataset_version f
+        JOIN organization o ON o.id = f.organization"""),
     (subject_export.name, files.EXPORTS, """SELECT o.uuid, f.uuid, f.sha256 FROM subject_export f
         JOIN organization o ON o.id = f.organization WHERE f.sealed IS NOT NULL"""),
 )  # fmt: skip

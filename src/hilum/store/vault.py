@@ -12,12 +12,15 @@ import sqlalchemy as sa
 from hilum import clock
 from hilum.errors import Conflict
 from hilum.security.keys import Wrapped
+from hilum.store.schema_datasets import dataset_import, dataset_version, export
 from hilum.store.schema_people import certificate, credential, data_key
 from hilum.store.schema_retention import archive, subject_export
 from hilum.store.schema_webhooks import webhook_receiver, webhook_subscription
 
 ENTRIES = (credential, certificate)
-SEALED = (*ENTRIES, archive, subject_export, webhook_subscription, webhook_receiver)
+SEALED = (
+    *ENTRIES, archive, subject_export, webhook_subscription, webhook_receiver, dataset_version, dataset_import, export,
+)  # fmt: skip
 """The tables of which a column is sealed under a data key: entries, the keys of files, the secrets of webhooks."""
 
 

@@ -27,6 +27,7 @@ from hilum.model.access import Role
 
 PHRASE = "a long phrase that nobody guesses"  # the document's own
 EDGE = Edge.read(known=1_000_000, together=1_000_000, unknown=1_000_000, logged=False)
+TABLE = b"USUBJID,AVAL\nA-01,5.5\n"
 NOWHERE = str(uuid.UUID(int=0))
 Operation = tuple[str, str, str, dict[str, Any]]
 
@@ -161,8 +162,10 @@ class World:
         if "412" in operation["responses"]:
             thing = await who.ask("GET", path[: path.index("}") + 1].format_map(place))
             options["headers"]["if-match"] = thing.headers["etag"]
-        if "requestBody" in operation:
+        if takes_json(operation):
             options["json"] = await self.body(who, name, operation, place)
+        elif "requestBody" in operation:
+            options["content"] = TABLE
         response = await who.ask(method, path.format_map(place), **options)
         if response.status_code == 403 and "signature_required" in response.text:
             options["headers"]["x-signature"] = await self._signed(who, response.json()["error"]["details"])
@@ -177,6 +180,13 @@ class World:
         assert made.status_code == 201, made.text
         return str(made.json()["id"])
 
+    def takes_json(self, operation: dict[str, Any]) -> bool:
+        return takes_json(operation)
+
+    def code(self, path: str, number: int) -> str:
+        """What an error is called there (C-14)."""
+        return f"{'EXP' if path.startswith('/api/v1/exports') else 'INT'}{number:03d}"
+
     def operations(self) -> Iterator[Operation]:
         """Name, method, path and description of each."""
         return operations(self.document)
@@ -185,7 +195,7 @@ class World:
         return next(one[3] for one in self.operations() if one[0] == name)
 
     async def query(self, operation: dict[str, Any]) -> dict[str, str]:
-        known = {"key": "patient", "value": "4711"}
+        known = {"key": "patient", "value": "4711", "study": "trial", "file": "vs.csv"}
         needed = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query" and one["required"]]
         return {name: known[name] for name in needed}
 
@@ -194,7 +204,7 @@ class World:
         who, at = await self.person(), re.sub(r"\{[^}]*\}", NOWHERE, path)
         query = await self.query(operation)
         told: dict[str, Any] = {"headers": {"if-match": '"v1"'}, "params": query}
-        if "requestBody" in operation:
+        if takes_json(operation):
             told["json"] = operation["requestBody"]["content"]["application/json"]["example"]
         odd: list[dict[str, Any]] = [
             {"headers": {"authorization": "Bearer nobody"}},
@@ -231,6 +241,7 @@ class World:
         made = await find(who, name) if find is not None else await self._made(who, collection)
         return {
             "number": "1",
+            "blob_id": NOWHERE,
             "delivery_id": await self._delivery(who, made) if "{delivery_id}" in path else NOWHERE,
             "endpoint_id": await self._endpoint(who, made, path),
             first: made,
@@ -252,7 +263,37 @@ class World:
         return str((await who.get("/auth/sessions"))["items"][-1]["id"])
 
     async def _some_jobs(self, who: Person, name: str) -> str:
+        if "export" in name:
+            return await self._exported(who)
         return str((await who.ask("POST", "/api/v1/lanes/lab/out/retry")).json()["id"])
+
+    async def _exported(self, who: Person) -> str:
+        """An export that is done."""
+        made = await self._made(who, "/api/v1/exports/data")
+
+        async def is_done() -> bool:
+            return bool((await who.get(f"/exports/jobs/{made}"))["status"] == "succeeded")
+
+        await self._until(is_done)
+        return made
+
+    async def _some_imports(self, who: Person, name: str) -> str:
+        query = {"study": "trial", "file": f"vs{next(self._numbers)}.csv"}
+        made = await who.ask("POST", "/api/v1/datasets/imports", params=query, content=TABLE)
+        assert made.status_code == 202, made.text
+        return str(made.json()["id"])
+
+    async def _some_datasets(self, who: Person, name: str) -> str:
+        at = f"/datasets/imports/{await self._some_imports(who, name)}"
+
+        async def is_done() -> bool:
+            return bool((await who.get(at))["datasets"])
+
+        await self._until(is_done)
+        return str((await who.get(at))["datasets"][0])
+
+    async def _export_data(self, who: Person, place: Any) -> dict[str, Any]:
+        return {"dataset": await self._some_datasets(who, "")}
 
     async def _some_approvals(self, who: Person, name: str) -> str:
         return await self._made(await self.person(), "/api/v1/approvals")
@@ -391,6 +432,10 @@ class World:
     async def _complete_certificate(self, who: Person, place: dict[str, str]) -> dict[str, Any]:
         asked = await who.get(f"/certificates/{place['certificate_id']}")
         return {"chain": issued(asked["request"])}
+
+
+def takes_json(operation: dict[str, Any]) -> bool:
+    return "application/json" in operation.get("requestBody", {}).get("content", {})
 
 
 def issued(request: str) -> str:

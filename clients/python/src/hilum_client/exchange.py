@@ -133,6 +133,8 @@ class Exchange:
             headers = {**headers, "Authorization": f"Bearer {bearer}"}
         # UTF-8: a person's reason is more than ASCII
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        if isinstance(call.body, bytes):
+            return httpx.Request(call.method, url, headers=encoded, content=call.body)
         return httpx.Request(call.method, url, headers=encoded, json=call.body)
 
 

@@ -47,7 +47,7 @@ class Service:
     def delete_integration(self, id: str) -> models.WrappedIntegration:
         return self(calls.delete_config(id))
 
-    def test_connection(self, id: str) -> models.WrappedTestResult:
+    def test_connection(self, id: str) -> models.WrappedTestResult | models.WrappedJobState:
         return self(calls.run_config_test(id))
 
     def get_stats(self) -> models.WrappedStatistics:
@@ -86,7 +86,7 @@ class AsyncService:
     async def delete_integration(self, id: str) -> models.WrappedIntegration:
         return await self(calls.delete_config(id))
 
-    async def test_connection(self, id: str) -> models.WrappedTestResult:
+    async def test_connection(self, id: str) -> models.WrappedTestResult | models.WrappedJobState:
         return await self(calls.run_config_test(id))
 
     async def get_stats(self) -> models.WrappedStatistics:

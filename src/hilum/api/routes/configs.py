@@ -11,16 +11,19 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from fastapi import Depends, Header, Query, Response
 from pydantic import BaseModel, Field, WithJsonSchema
 
+from hilum.api.language import Language, spoken
 from hilum.api.paging import MOST, SIZE
 from hilum.api.preconditions import conditional, etag
 from hilum.api.services import Services, Used
 from hilum.api.surface import Acting, Surface, allow
+from hilum.api.waiting import Wait, accepted
 from hilum.errors import ConfigError
 from hilum.model.audit import Act
 from hilum.model.lifecycle import Lifecycle
 from hilum.services import configs, drafts
 from hilum.services.analytics import Window
 from hilum.services.integration_views import View
+from hilum.services.jobs import PATIENCE, JobState
 from hilum.services.tests import TestResult
 from hilum.store.integrations import Row, Wanted
 
@@ -155,21 +158,20 @@ async def list_configs(services: Used, act: Acting, filters: Annotated[Filters, 
     return WrappedList(data=[_shown(one) for one in items], pagination=pages)
 
 
-@router.post("/configs", status_code=201)
+@router.post("/configs", status_code=201, responses={202: {"model": Wrapped[Integration]}})
 @allow("integrations:write", audits="integration.create", fails=(400, 409))
 async def create_config(services: Used, act: Acting, response: Response, wanted: Body) -> Wrapped[Integration]:
-    """Validate, store, test, switch on. 201 with status ERROR where the partner does not answer."""
+    """Validate, store, test, switch on. 201 with status ERROR where the partner does not answer, 202 while it lasts."""
     given = _writable(wanted)
     status = given.pop("status", None)
     if status not in (None, "ACTIVE", "INACTIVE"):
         raise ConfigError("a new one is ACTIVE or INACTIVE", where="status")
     tenant, environment = await services.integrations.home(act.organization)
     draft = configs.apply({"environment": environment}, given, tenant)
-    made = await services.initializing.create(act, draft, run=status != "INACTIVE")
-    if status == "INACTIVE":
-        view = await services.integrations.move(act, made.uuid, made.version, Lifecycle.INACTIVE)
-    else:
-        view = await services.integrations.view(made)
+    made = await services.initializing.create(act, draft, off=status == "INACTIVE")
+    view = await services.integrations.view(made)
+    if made.lifecycle is Lifecycle.TESTING:
+        response.status_code = 202
     response.headers["location"] = f"/api/integration/configs/{view.id}"
     etag(response, view.version)
     return Wrapped[Integration](data=_shown(view), message="Integration created")
@@ -210,13 +212,22 @@ async def delete_config(services: Used, act: Acting, config_id: uuid.UUID) -> Wr
     return Wrapped[Integration](data=_shown(found), message="Integration deleted")
 
 
-@router.post("/configs/{config_id}/test")
+@router.post("/configs/{config_id}/test", responses={202: {"model": Wrapped[JobState]}})
 @allow("integrations:write", audits="integration.test")
-async def run_config_test(services: Used, act: Acting, config_id: uuid.UUID) -> Wrapped[TestResult]:
-    """Test its connectivity. 200 also where the partner fails: see `data.overall.success`."""
+async def run_config_test(
+    services: Used,
+    act: Acting,
+    language: Language,
+    response: Response,
+    config_id: uuid.UUID,
+    wait: Wait = PATIENCE,
+) -> Wrapped[TestResult] | Wrapped[JobState]:
+    """Test its connectivity. 200 also where the partner fails: see `data.overall.success`. 202 while it lasts."""
     act.entity = f"integration/{config_id}"
     found = await services.integrations.find(act.scope, config_id)
-    result = await services.tests.ask(act, found.uuid)
+    result = spoken(accepted(response, await services.tests.ask(act, found.uuid, wait=wait)), language)
+    if isinstance(result, JobState):
+        return Wrapped[JobState](data=result, message="Connection is being tested")
     message = "Connection successful" if result.overall.success else "Connection failed"
     return Wrapped[TestResult](data=result, message=message)
 

@@ -9,18 +9,21 @@ import uuid
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import Query, Response
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field, TypeAdapter, WithJsonSchema
 
 from hilum.api.paging import Page, Paging
 from hilum.api.preconditions import IfMatch, etag
 from hilum.api.services import Used
 from hilum.api.surface import Acting, Surface, allow
+from hilum.api.waiting import Wait
 from hilum.errors import PartnerFailed
 from hilum.model.configuration import Environment, IntegrationType, Protocol
 from hilum.model.lifecycle import Health, Lifecycle
+from hilum.model.processing import DataCategory, LegalBasis
 from hilum.services.initializing import Initialization
 from hilum.services.integration_views import View
 from hilum.services.integrations import MoveView
+from hilum.services.jobs import PATIENCE
 from hilum.services.validation import Validation
 from hilum.store.integrations import Wanted
 
@@ -48,6 +51,8 @@ _SHAPE = {
         "provider": _TEXT, "description": {**_TEXT, "maxLength": 2000},
         "environment": {"enum": list(get_args(Environment)), "default": "production"},
         "study": _TEXT, "tags": {"type": "array", "items": _TEXT}, "gxp": {"type": "boolean"},
+        "data_categories": {"type": "array", "items": TypeAdapter(DataCategory).json_schema()},
+        "legal_basis": {"type": "array", "items": TypeAdapter(LegalBasis).json_schema()},
         "authentication": {
             "type": "object", "additionalProperties": True,
             "properties": {"type": {"enum": ["none", "api_key", "oauth2", "basic", "bearer", "jwt", "certificate"]}},
@@ -107,22 +112,30 @@ async def list_integrations(
     return Page[View].of(items, total, paging)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses={202: {"model": View}})
 @allow("integrations:write", audits="integration.create", fails=(400, 409, 502))
 async def create_integration(
     services: Used,
     act: Acting,
     response: Response,
     wanted: Draft,
+    wait: Wait = PATIENCE,
     initialize: Annotated[bool, Query(description="Make it work at once.")] = True,
     require_active: Annotated[bool, Query(description="502 where it does not work; it is there all the same.")] = False,
 ) -> View:
-    """Validate, store, test, switch on. 201 with status `error` where the partner does not answer."""
-    made = await services.initializing.create(act, wanted, run=initialize)
+    """Validate, store, test, switch on. 201 with status `error` where the partner does not answer, 202 while it lasts.
+
+    What only a person may switch on, in production with a signature, is `inactive` then: 403 where `require_active`.
+    """
+    made = await services.initializing.create(act, wanted, run=initialize, wait=wait)
     view = await services.integrations.view(made)
     response.headers["location"] = f"/api/v1/integrations/{made.uuid}"
     etag(response, made.version)
-    if require_active and initialize and made.lifecycle is not Lifecycle.ACTIVE:
+    if initialize and made.lifecycle is Lifecycle.TESTING:
+        response.status_code = 202
+    elif require_active and initialize and made.lifecycle is not Lifecycle.ACTIVE:
+        if view.last_error is None:  # it works: what is lacking is a person's word
+            await services.integrations.check_activation(act, made)
         raise PartnerFailed(view.last_error or "it is not active", {"integration_id": view.id, "status": view.status})
     return view
 
@@ -219,13 +232,23 @@ async def revalidate_integration(services: Used, act: Acting, integration_id: uu
     return await services.integrations.recheck(act.scope, found)
 
 
-@router.post("/{integration_id}/initialize")
+@router.post("/{integration_id}/initialize", responses={202: {"model": Initialization}})
 @allow("integrations:write", audits="integration.initialize")
-async def initialize_integration(services: Used, act: Acting, integration_id: uuid.UUID) -> Initialization:
-    """Validation, authentication, endpoints, mappings, connectivity, active; it may be run again."""
+async def initialize_integration(
+    services: Used, act: Acting, response: Response, integration_id: uuid.UUID, wait: Wait = PATIENCE
+) -> Initialization:
+    """Validation, authentication, endpoints, mappings, connectivity, active; it may be run again. 202 while it lasts.
+
+    409 while it is initialized already; a try that a restart interrupted has failed. What only a person may switch on
+    is `inactive` then: see `advice`.
+    """
     act.entity = f"integration/{integration_id}"
     found = await services.integrations.find(act.scope, integration_id)
-    return (await services.initializing.run(act, found))[1]
+    tried = (await services.initializing.run(act, found, wait=wait))[1]
+    if tried.status == "running":
+        response.status_code = 202
+        response.headers["location"] = f"/api/v1/integrations/{integration_id}/initializations"
+    return tried
 
 
 @router.get("/{integration_id}/initializations")

@@ -10,10 +10,11 @@ from fastapi import Query
 from pydantic import Field
 
 from hilum.api.errors import Invalid
+from hilum.api.language import Language, spoken
 from hilum.api.paging import Page, Paging
 from hilum.api.services import Used
 from hilum.api.surface import Acting, Surface, allow
-from hilum.services.activity import LogEntry
+from hilum.services.activity import Failures, LogEntry
 from hilum.services.messages import micros
 from hilum.store.activity_log import Wanted
 
@@ -60,3 +61,20 @@ async def list_logs(
     page = LogPage.of(items, total, paging)
     page.next = items[-1].id if items and offset + len(items) < total else None
     return page
+
+
+@router.get("/integrations/{integration_id}/logs/failures")
+@allow("logs:read", audits="log.failures")
+async def list_failures(
+    services: Used,
+    act: Acting,
+    language: Language,
+    integration_id: uuid.UUID,
+    endpoint_id: uuid.UUID | None = None,
+    since: Annotated[datetime.datetime | None, Query(alias="from", description="Then or later.")] = None,
+    until: Annotated[datetime.datetime | None, Query(alias="to", description="Before then.")] = None,
+) -> Failures:
+    """What failed in the last week, or between two times, by class and endpoint: how often, the newest, what to do."""
+    act.entity = f"integration/{integration_id}"
+    times = [None if one is None else micros(one) for one in (since, until)]
+    return spoken(await services.activity.failures(act, integration_id, times[0], times[1], endpoint_id), language)

@@ -1,0 +1,144 @@
+"""Exports (document 001): rows of data sets in the formats that analysts and regulators take."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any
+
+from fastapi import Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from hilum.api.items import Items
+from hilum.api.paging import Page, Paging
+from hilum.api.ranges import asked_range
+from hilum.api.services import Used
+from hilum.api.surface import Acting, Surface, allow
+from hilum.api.texts import Line
+from hilum.model.export import ExportKind, ExportStatus
+from hilum.services.exports import DataExport, ExportView, Format, formats
+from hilum.store.exports import Filter
+
+router = Surface("/exports")
+BYTES = "application/octet-stream"
+Variable = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class NewDataExport(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: uuid.UUID = Field(..., description="The data set's id.")
+    version: int | None = Field(None, ge=1, description="None: the newest.")
+    format: str = Field(
+        ..., min_length=1, max_length=40, description="By a name of `/exports/formats`.", examples=["csv"]
+    )
+    options: dict[str, Any] = Field({}, max_length=50, description="Of the format, as its `options` say.")
+    variables: list[Variable] | None = Field(None, min_length=1, max_length=10_000, description="These, in this order.")
+    set_aside: bool = Field(False, description="What the format cannot hold goes to a file of exceptions.")
+    purpose: Line | None = Field(None, description="Why; it is kept with the record.")
+
+
+@router.get("/formats")
+@allow("exports:read", audits="export-format.list")
+async def list_export_formats(services: Used, act: Acting) -> Items[Format]:
+    """Every format, with what it can be told."""
+    return Items[Format](items=await asyncio.to_thread(formats))
+
+
+@router.post("/data", status_code=202)
+@allow("exports:create", audits="export.ask", fails=(404, 409))
+async def export_data(services: Used, act: Acting, response: Response, wanted: NewDataExport) -> ExportView:
+    """A job makes it; how far it is stands at the place that Location names."""
+    asked = DataExport(
+        wanted.dataset, wanted.format, wanted.version, wanted.options, wanted.variables, wanted.set_aside,
+        wanted.purpose or "",
+    )  # fmt: skip
+    made = await services.exports.ask(act, asked)
+    response.headers["location"] = f"/api/v1/exports/jobs/{made.id}"
+    return made
+
+
+@router.get("/jobs")
+@allow("exports:read", audits="export.list")
+async def list_export_jobs(
+    services: Used,
+    act: Acting,
+    paging: Paging,
+    status: Annotated[ExportStatus | None, Query(description="Where it stands.")] = None,
+    type: Annotated[ExportKind | None, Query(description="What is exported.")] = None,
+    format: Annotated[str | None, Query(max_length=40, description="By its first name.")] = None,
+    requested_by: Annotated[str | None, Query(max_length=100, description="The id of a user or key.")] = None,
+    since: Annotated[datetime.datetime | None, Query(alias="from", description="Asked for then or later.")] = None,
+    until: Annotated[datetime.datetime | None, Query(alias="to", description="Asked for before then.")] = None,
+) -> Page[ExportView]:
+    """The newest first, with those that failed or expired."""
+    wanted = Filter(status, type, format, requested_by, _micros(since), _micros(until))
+    items, total = await services.exports.list(act.scope, wanted, paging.offset, paging.limit)
+    return Page[ExportView].of(items, total, paging)
+
+
+@router.get("/jobs/{job_id}")
+@allow("exports:read", audits="export.read")
+async def read_export_job(services: Used, act: Acting, job_id: uuid.UUID) -> ExportView:
+    """How far it is, and what its file is."""
+    act.entity = f"export/{job_id}"
+    return await services.exports.show(act, job_id)
+
+
+@router.get("/jobs/{job_id}/download", response_class=Response, responses={200: {"content": {BYTES: {}}}})
+@allow("exports:create", audits="export.download", fails=(409, 410, 416))
+async def download_export(services: Used, act: Acting, request: Request, job_id: uuid.UUID) -> Response:
+    """The file, or the part of it that Range asks for. 409: not ready; 410: its time is over."""
+    act.entity = f"export/{job_id}"
+    file = await services.exports.file(act, job_id)
+    digest = file.sha256.hex()
+    first, last, status = asked_range(request, file.size, f'"{digest}"')
+    headers = {
+        "content-disposition": f'attachment; filename="{file.name}"', "cache-control": "no-store",
+        "etag": f'"{digest}"', "accept-ranges": "bytes", "content-length": str(last + 1 - first),
+        "repr-digest": f"sha-256=:{base64.b64encode(file.sha256).decode()}:",
+    }  # fmt: skip
+    if status == 206:
+        headers["content-range"] = f"bytes {first}-{last}/{file.size}"
+        act.details |= {"range": f"{first}-{last}"}
+    return StreamingResponse(_stream(file.pieces(first, last)), status, headers, file.media_type)
+
+
+@router.post("/jobs/{job_id}/cancel")
+@allow("exports:create", audits="export.cancel", fails=(409,))
+async def cancel_export(services: Used, act: Acting, job_id: uuid.UUID) -> ExportView:
+    """It stops within a second; nothing of it is kept."""
+    act.entity = f"export/{job_id}"
+    return await services.exports.cancel(act, job_id)
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202)
+@allow("exports:create", audits="export.retry", fails=(409,))
+async def retry_export(services: Used, act: Acting, job_id: uuid.UUID) -> ExportView:
+    """What failed or was cancelled, once more."""
+    act.entity = f"export/{job_id}"
+    return await services.exports.retry(act, job_id)
+
+
+@router.delete("/jobs/{job_id}", status_code=204)
+@allow("exports:create", audits="export.remove", fails=(409,))
+async def remove_export(services: Used, act: Acting, job_id: uuid.UUID) -> None:
+    """Its file goes, its record stays."""
+    act.entity = f"export/{job_id}"
+    await services.exports.remove(act, job_id)
+
+
+async def _stream(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while piece := await asyncio.to_thread(next, pieces, b""):
+        yield piece
+
+
+def _micros(moment: datetime.datetime | None) -> int | None:
+    """One without an offset is in UTC."""
+    if moment is None:
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp() * 1_000_000)

@@ -1,0 +1,75 @@
+"""kill -9 amid an import and an export: after a restart each ends as if nothing had been."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from hilum.app import SOCKET
+
+pytestmark = pytest.mark.anyio
+ROWS = 150_000
+CONFIG = {"version": 1, "organization": "trial", "environment": "test", "integrations": [], "routes": []}
+
+
+async def content() -> AsyncIterator[bytes]:
+    yield b"USUBJID,VISITNUM,AVAL,AVISIT\n"
+    for first in range(0, ROWS, 10_000):
+        yield b"".join(
+            b"S-%06d,%d,%d.25,WEEK %d\n" % (one, one % 9, one, one % 9) for one in range(first, first + 10_000)
+        )
+
+
+def client(hub: Any) -> httpx.AsyncClient:
+    """Of the hub's own socket."""
+    transport = httpx.AsyncHTTPTransport(uds=str(hub.data / SOCKET))
+    return httpx.AsyncClient(transport=transport, base_url="http://hub/api/v1", timeout=60)
+
+
+async def reached(http: httpx.AsyncClient, path: str, condition: Callable[[Any], bool]) -> Any:
+    """What is there once it is so."""
+    async with asyncio.timeout(60):
+        while not condition(found := (await http.get(path)).json()):  # noqa: ASYNC110 - another process's doing
+            await asyncio.sleep(0.02)
+    return found
+
+
+@pytest.mark.ledger_part("S1-10", "interrupted by kill -9, begun anew, the same bytes")
+async def test_kills_amid_import_and_export(e2e: Any, tmp_path: Path) -> None:
+    hub = e2e.hub(tmp_path, CONFIG)
+    await hub.start()
+    async with client(hub) as http:
+        query = {"study": "s1", "file": "lb.csv"}
+        asked = (await http.post("/datasets/imports", params=query, content=content())).json()
+        await reached(http, f"/datasets/imports/{asked['id']}", lambda one: one["status"] == "running")
+        hub.kill()
+    assert hub.rows("SELECT count(*) FROM dataset") == [(0,)]
+    await hub.start()
+    async with client(hub) as http:
+        ended = ("succeeded", "failed")
+        done = await reached(http, f"/datasets/imports/{asked['id']}", lambda one: one["status"] in ended)
+        assert (done["status"], done["rows"], len(done["datasets"])) == ("succeeded", ROWS, 1)
+        assert not list(hub.data.glob("work-*"))
+        wanted = {"dataset": done["datasets"][0], "format": "xml"}
+        export = (await http.post("/exports/data", json=wanted)).json()
+        path = f"/exports/jobs/{export['id']}"
+        running = await reached(http, path, lambda one: one["progress"]["rows_done"] > 0)
+        assert running["status"] == "running", "it was quicker than the kill: make it larger"
+        assert (await http.get(f"{path}/download")).status_code == 409
+        hub.kill()
+    await hub.start()
+    async with client(hub) as http:
+        done = await reached(http, path, lambda one: one["status"] in ended)
+        assert (done["status"], done["progress"]["rows_done"]) == ("succeeded", ROWS)
+        fetched = await http.get(f"{path}/download")
+        assert hashlib.sha256(fetched.content).hexdigest() == done["sha256"]
+        again = (await http.post("/exports/data", json=wanted)).json()
+        undisturbed = await reached(http, f"/exports/jobs/{again['id']}", lambda one: one["status"] in ended)
+        assert undisturbed["sha256"] == done["sha256"]
+        assert not list(hub.data.rglob("*.partial"))
