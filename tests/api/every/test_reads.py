@@ -30,7 +30,7 @@ ALIVE = {
     "ready", "show_job", "message_steps", "read_stats", "read_config_stats", "read_analytics", "poll_events",
     "stream_events", "preview_retention", "read_integration", "read_integration_health", "list_integrations",
     "read_config", "list_configs", "list_datasets", "read_dataset",
-    "read_dataset_import", "list_export_jobs", "list_dataset_imports", "list_failures",
+    "read_dataset_import", "list_export_jobs", "list_dataset_imports", "list_failures", "report_connections",
     "download_export", "read_webhook_delivery", "list_webhook_deliveries", "read_webhook_subscription",
     "list_webhook_subscriptions",
 }  # fmt: skip

@@ -70,9 +70,9 @@ async def test_the_same_export_gives_the_same_bytes_whatever_the_format(exportin
     for one in formats:
         done = await exporting.exported(dataset, one["id"], variables=["USUBJID", "AVAL"])
         assert done["status"] == "succeeded", (one["id"], done["error"])
-        assert done["file"].startswith("vs.")
+        assert (done["file"].startswith("vs."), done["media_type"]) == (True, one["mime"])
         fetched = await exporting.http.get(f"/exports/jobs/{done['id']}/download")
-        assert fetched.headers["content-type"].partition(";")[0] == one["mime"].partition(";")[0]
+        assert fetched.headers["content-type"] == "application/octet-stream"
         assert len(fetched.content) == done["bytes"] > 0
 
 

@@ -105,7 +105,7 @@ async def download_export(services: Used, act: Acting, request: Request, job_id:
     if status == 206:
         headers["content-range"] = f"bytes {first}-{last}/{file.size}"
         act.details |= {"range": f"{first}-{last}"}
-    return StreamingResponse(_stream(file.pieces(first, last)), status, headers, file.media_type)
+    return StreamingResponse(_stream(file.pieces(first, last)), status, headers, BYTES)
 
 
 @router.post("/jobs/{job_id}/cancel")
