@@ -15,7 +15,7 @@ from hilum.jobs import dataset_import, export
 from hilum.model.dataset import Dataset, Variable
 from hilum.services.datasets import Arriving
 from hilum.services.exports import DataExport
-from hilum.store import jobs
+from hilum.store import dataset_files, jobs
 
 pytestmark = pytest.mark.anyio
 ROWS = b"NAME,TEXT\n" + b"".join(b"r%d,t%d\n" % (one, one) for one in range(200))
@@ -98,6 +98,29 @@ async def test_one_that_was_cancelled_writes_nothing(kept: Any) -> None:
     await kept.hub.services().exports.cancel(kept.act("export.cancel"), one.id)
     assert await run(kept, "export", export.run) == {"status": "cancelled"}
     assert lying(kept) == []
+
+
+async def test_whatever_breaks_ends_it(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("of patient Doe")
+
+    one = await asked(kept, format="csv")
+    monkeypatch.setattr(dataset_files, "batches", broken)
+    with pytest.raises(HilumError, match="internal error: RuntimeError"):
+        await run(kept, "export", export.run)
+    shown = await kept.hub.services().exports.show(kept.act("export.read"), one.id)
+    assert (shown.status, shown.error["reason"]) == ("failed", "internal error: RuntimeError")
+    assert lying(kept) == []
+
+
+async def test_an_archived_data_set_is_not_exported(kept: Any) -> None:
+    one = await asked(kept, format="csv")
+    (there,), _ = await kept.hub.services().datasets.list(kept.act("dataset.list").scope, None, 0, 1)
+    await kept.hub.services().datasets.archive(kept.act("dataset.archive"), there.id)
+    with pytest.raises(HilumError, match="there is no"):
+        await run(kept, "export", export.run)
+    shown = await kept.hub.services().exports.show(kept.act("export.read"), one.id)
+    assert shown.status == "failed"
 
 
 async def test_a_changed_source_file_is_not_exported(kept: Any) -> None:

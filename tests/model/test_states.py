@@ -16,10 +16,12 @@ from hilum.model import lifecycle
 from hilum.model.configuration import Breaker as Settings
 from hilum.model.delivery import DELIVERY_TRANSITIONS, DeliveryState
 from hilum.model.execution import EXECUTION_TRANSITIONS
+from hilum.model.export import EXPORT_TRANSITIONS as DATA_EXPORT_TRANSITIONS
 from hilum.model.lifecycle import LIFECYCLE_TRANSITIONS, Lifecycle
 from hilum.model.message import MESSAGE_TRANSITIONS, Disposition
 from hilum.model.status import LaneStatus, SourceStatus
 from hilum.outbound.breaker import Breaker
+from hilum.store.dataset_imports import IMPORT_TRANSITIONS
 from hilum.store.jobs import JOB_TRANSITIONS
 from hilum.store.subject_exports import EXPORT_TRANSITIONS
 
@@ -75,6 +77,11 @@ def test_executions() -> None:
 
 def test_exports_about_a_person() -> None:
     assert documented("Export about a person") == {before: set(after) for before, after in EXPORT_TRANSITIONS.items()}
+
+
+def test_imports_and_exports() -> None:
+    assert documented("Import of data sets") == {before: set(after) for before, after in IMPORT_TRANSITIONS.items()}
+    assert documented("Export") == {before: set(after) for before, after in DATA_EXPORT_TRANSITIONS.items()}
 
 
 def test_a_final_delivery_stays_what_it_is_unless_it_was_delivered() -> None:

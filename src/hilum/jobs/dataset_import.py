@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from hilum import clock
+from hilum import clock, telemetry
 from hilum.errors import ConfigError, DataError, FormatError, HilumError
 from hilum.jobs import Context, Sealing
 from hilum.model.access import HUB, Scope
@@ -27,6 +27,7 @@ from hilum.store.dataset_imports import Import
 from hilum.store.datasets import Made
 from hilum.store.jobs import Job
 
+log = telemetry.logger("jobs")
 _TOLD = 1.0  # seconds from one report of progress to the next
 
 
@@ -42,9 +43,10 @@ async def run(context: Context, job: Job) -> dict[str, Any]:
     act = Act(HUB, Scope(job.organization), "dataset.import")
     try:
         await reading.read()
-    except (HilumError, OSError) as error:
-        await own.change(act, _end, one, [], _problem(error))
-        raise HilumError(str(error)) from None
+    except Exception as error:  # whatever it was, nobody shall wait for it for ever
+        problem = _problem(error)
+        await own.change(act, _end, one, [], problem)
+        raise HilumError(problem["reason"]) from error
     finally:
         await asyncio.to_thread(files.remove, files.path_of(context.store.folder, files.IMPORTS, owner, one.uuid))
     done = await own.change(act, _end, one, reading.made, None)
@@ -141,5 +143,9 @@ def _room(folder: Path) -> Path:
 def _problem(error: Exception) -> dict[str, Any]:
     if isinstance(error, DataError):
         return {"reason": error.reason, "row": error.row, "variable": error.variable}
-    reason = str(error) if isinstance(error, HilumError) else f"the file cannot be kept: {error}"
-    return {"reason": reason, "row": 0, "variable": ""}
+    if isinstance(error, OSError):
+        return {"reason": f"the file cannot be kept: {error.strerror}", "row": 0, "variable": ""}
+    if not isinstance(error, HilumError):
+        log.exception("an import failed", error=type(error).__name__)
+        return {"reason": f"internal error: {type(error).__name__}", "row": 0, "variable": ""}
+    return {"reason": str(error), "row": 0, "variable": ""}

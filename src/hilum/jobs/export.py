@@ -21,12 +21,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from hilum import clock
+from hilum import clock, telemetry
 from hilum.errors import Conflict, DataError, HilumError
 from hilum.jobs import Context
 from hilum.model.access import HUB, Scope
 from hilum.model.audit import Act
 from hilum.model.dataset import Dataset, dataset_of
+from hilum.model.export import ExportStatus
 from hilum.sdk.config import read
 from hilum.security.sealed_file import SealedWriter, new_key
 from hilum.store import Store, datasets, exports, files, organizations
@@ -39,6 +40,7 @@ _TOLD = 0.5  # seconds from one report of progress to the next
 _PIECE = 1 << 20
 _WARNINGS = 100  # that are kept
 EXCEPTIONS = "exceptions.csv"
+log = telemetry.logger("jobs")
 
 
 async def run(context: Context, job: Job) -> dict[str, Any]:
@@ -47,36 +49,38 @@ async def run(context: Context, job: Job) -> dict[str, Any]:
         raise HilumError("the vault is not open here")
     own, organization = context.store.within(job.organization), job.organization
     one = await own.read(exports.find, organization, uuid.UUID(job.arguments["export"]))
-    source = one.definition["source"]
-    version = await own.read(datasets.find, organization, uuid.UUID(source["dataset"]), source["version"])
-    try:
-        await own.write(exports.begin, one, version.rows)
-    except Conflict:
-        return {"status": one.status}  # cancelled before it began
     owner = (await own.read(organizations.get, organization)).uuid
-    key = await context.vault.open(datasets.key_place(organization, version.uuid), version.sealed)
-    writing = _Writing(context.store.folder, owner, one, version, key)
+    writing = _Writing(context.store.folder, owner, one)
     try:
-        await _watched(writing, context.store)
-    except (HilumError, OSError) as error:
-        await asyncio.to_thread(writing.remove)
-        if writing.unwanted.is_set():
-            return {"status": "cancelled"}
-        await own.change(Act(HUB, Scope(organization), "export.fail"), exports.fail, one, _problem(error))
-        raise HilumError(str(error)) from None
-    sealed, number = await context.vault.seal(exports.key_place(organization, one.uuid), writing.key)
-    made = dataclasses.replace(writing.made, sealed=sealed, key=number)
-    try:
+        made = await _made(context, writing)
         await own.change(Act(HUB, Scope(organization), "export.finish"), exports.finish, one, made)
-    except Conflict:  # cancelled at the last moment
+    except Exception as error:  # whatever it was, nobody shall wait for it for ever
         await asyncio.to_thread(writing.remove)
-        return {"status": "cancelled"}
+        now = (await own.read(exports.find, organization, one.uuid)).status
+        if isinstance(error, Conflict) and now != ExportStatus.RUNNING:
+            return {"status": now}  # cancelled, and perhaps asked for again, which is another job
+        problem = _problem(error)
+        await own.change(Act(HUB, Scope(organization), "export.fail"), exports.fail, one, problem)
+        raise HilumError(problem["reason"] if not isinstance(error, HilumError) else str(error)) from error
     return {"rows": made.rows, "aside": made.aside}
 
 
-async def _watched(writing: _Writing, store: Store) -> None:
+async def _made(context: Context, writing: _Writing) -> Written:
+    """Raises Conflict where it was cancelled, NotFound where the data set is gone, and what `_Writing.write` raises."""
+    one, vault = writing.row, context.vault
+    assert vault is not None  # noqa: S101 - `run` looked
+    own, source = context.store.within(one.organization), one.definition["source"]
+    version = await own.read(datasets.find, one.organization, uuid.UUID(source["dataset"]), source["version"])
+    await own.write(exports.begin, one, version.rows)
+    key = await vault.open(datasets.key_place(one.organization, version.uuid), version.sealed)
+    await _watched(writing, version, key, context.store)
+    sealed, number = await vault.seal(exports.key_place(one.organization, one.uuid), writing.key)
+    return dataclasses.replace(writing.made, sealed=sealed, key=number)
+
+
+async def _watched(writing: _Writing, version: Version, key: bytes, store: Store) -> None:
     """Write on a thread, tell how far it is, stop where nobody wants it any more."""
-    task = asyncio.create_task(asyncio.to_thread(writing.write))
+    task = asyncio.create_task(asyncio.to_thread(writing.write, version, key))
     while not task.done():
         await asyncio.wait([task], timeout=_TOLD)
         if not await store.within(writing.row.organization).write(exports.progress, writing.row, writing.done):
@@ -87,9 +91,8 @@ async def _watched(writing: _Writing, store: Store) -> None:
 class _Writing:
     """An export on its way into a file."""
 
-    def __init__(self, folder: Path, owner: uuid.UUID, row: Row, version: Version, key: bytes) -> None:
-        self.row, self._version, self._source_key = row, version, key
-        self._source = files.path_of(folder, files.DATASETS, owner, version.uuid)
+    def __init__(self, folder: Path, owner: uuid.UUID, row: Row) -> None:
+        self.row, self._folder, self._owner = row, folder, owner
         self._target = files.path_of(folder, files.PACKAGES, owner, row.uuid)
         self._parts: list[_Part] = []
         self._warnings: list[str] = []
@@ -99,13 +102,13 @@ class _Writing:
         self.unwanted = threading.Event()
         self.made: Written
 
-    def write(self) -> None:
+    def write(self, version: Version, key: bytes) -> None:
         """Raises DataError, ConfigError, StoreError, OSError, or Conflict where nobody wants it any more."""
         from hilum.sdk import table_formats  # brings pyarrow, which a hub at work does without
         from hilum.sdk.tables import Export
         from hilum.store import dataset_files
 
-        wanted, version = self.row.definition, self._version
+        wanted, source = self.row.definition, files.path_of(self._folder, files.DATASETS, self._owner, version.uuid)
         kind = table_formats.exporter(wanted["format"])
         if wanted.get("set_aside"):
             self._exceptions = _Exceptions(self._open(EXCEPTIONS))
@@ -114,7 +117,7 @@ class _Writing:
         dataset = chosen(dataset_of({**version.document, "name": version.name}), wanted.get("variables"))
         exporter = kind(read(kind.Config, wanted.get("options") or {}, "options"), dataset, export)
         place = datasets.bound(version.organization, version.uuid)
-        with dataset_files.opened(self._source, self._source_key, place) as stream:
+        with dataset_files.opened(source, key, place) as stream:
             for batch in dataset_files.batches(stream, dataset.names):
                 if self.unwanted.is_set():
                     raise Conflict("the export was cancelled")
@@ -240,5 +243,9 @@ def _zip(sink: Any, parts: list[_Part], created: int) -> None:
 def _problem(error: Exception) -> dict[str, Any]:
     if isinstance(error, DataError):
         return {"reason": error.reason, "row": error.row, "variable": error.variable}
-    reason = str(error) if isinstance(error, HilumError) else f"the file cannot be written: {error}"
-    return {"reason": reason, "row": 0, "variable": ""}
+    if isinstance(error, OSError):
+        return {"reason": f"the file cannot be written: {error.strerror}", "row": 0, "variable": ""}
+    if not isinstance(error, HilumError):
+        log.exception("an export failed", error=type(error).__name__)
+        return {"reason": f"internal error: {type(error).__name__}", "row": 0, "variable": ""}
+    return {"reason": str(error), "row": 0, "variable": ""}

@@ -132,7 +132,7 @@ def put(connection: sa.Connection, organization: int, study: int, name: str, mad
 
 
 def archive(connection: sa.Connection, one: Version) -> Change:
-    """It is not listed any more; its files stay until retention takes them. Raises Stale."""
+    """It is not listed any more; its files stay, for an import of its name brings it back. Raises Stale."""
     row = connection.execute(sa.select(dataset.c.id).where(dataset.c.uuid == one.dataset)).scalar_one()
     versions.advance(connection, dataset, row, one.version, archived_at=clock.micros())
     return Change(None, one.entity, shown(one), None)
