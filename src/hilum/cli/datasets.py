@@ -22,7 +22,8 @@ app = typer.Typer(no_args_is_help=True)
 _PIECE = 1 << 20
 _LOOK = 0.2  # seconds between looks at how far it is
 
-Study = Annotated[str, typer.Option("--study", help="The study; an import makes it where there is none.")]
+Study = Annotated[str, typer.Option("--study", help="The study; an import makes it where it is missing.")]
+OfStudy = Annotated[str, typer.Option("--study", help="The study that it belongs to.")]
 Options = Annotated[
     list[str] | None, typer.Option("--option", "-o", metavar="NAME=VALUE", help="What the format can be told.")
 ]
@@ -111,7 +112,7 @@ def list_datasets(
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="The data set.", metavar="DATASET")],
-    study: Study,
+    study: OfStudy,
     data: Data = DATA,
     organization: Organization = None,
     as_json: Json = False,
@@ -142,6 +143,7 @@ def show(
             str(each["number"]), f"{each['rows']:,}", output.moment(each["created_at"]),
             output.plain(origin.get("file")), output.plain(origin.get("file_sha256", "")[:16]),
         )  # fmt: skip
+    output.out.print()
     output.out.print(versions)
 
 

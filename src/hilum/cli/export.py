@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from hilum.cli import output
 from hilum.cli.client import Client, connect
-from hilum.cli.datasets import Options, Study, find, options, trouble
+from hilum.cli.datasets import OfStudy, Options, find, options, trouble
 from hilum.cli.options import DATA, Data, Json, Organization
 from hilum.errors import ConfigError, HilumError
 
@@ -22,7 +22,7 @@ _LOOK = 0.2  # seconds between looks at how far it is
 
 def export(
     dataset: Annotated[str, typer.Argument(help="Its name.", metavar="DATASET")],
-    study: Study,
+    study: OfStudy,
     format: Annotated[str, typer.Option("--format", "-f", help="Such as csv, xlsx, parquet, sas-xpt-v5.")],
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Where to; an existing file is replaced.")],
     variables: Annotated[str | None, typer.Option(metavar="A,B,C", help="These alone, in this order.")] = None,
