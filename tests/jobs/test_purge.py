@@ -90,8 +90,8 @@ class Home:
         activity_log.insert(connection, sealer, lines)
         for kind in ("test", "check"):
             probes.insert(connection, sealer, number, lab, kind, [Probed(out, True, 5, 200, None, {"success": True})])
-        identifier = initializations.begin()
-        initializations.insert(connection, number, lab, "eva", identifier, b"sealed", succeeded=True)
+        tried = (connection, number, lab, "eva", initializations.name(), b"sealed", initializations.State.SUCCEEDED)
+        initializations.insert(*tried)
         done = jobs.insert(connection, "probe", {}, actor="eva", organization=number)
         jobs.begin(connection, done)
         jobs.finish(connection, done, "done", {})
