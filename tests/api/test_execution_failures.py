@@ -140,14 +140,14 @@ async def test_large_bodies_are_kept_beside_the_execution(
 
 @pytest.mark.ledger_part("S3-51", "an answer above the maximum of its endpoint fails with a clear error")
 async def test_what_is_larger_than_anything_kept(caller: Caller, partner: HttpPartner) -> None:
-    partner.next.append(Said(200, b"x" * 3_000_001, reason="OK"))
+    partner.next.append(Said(200, b"long " * 600_001, reason="OK"))
     error = (await caller.ask("rest/post", 502, data=1))["error"]
     assert error["message"] == "Execution failed: it was answered (200), with more than 3,000,000 bytes: not kept"
     assert (error["details"]["error_class"], error["details"]["status_code"]) == ("too_large", 200)
     assert "max_answer" in error["details"]["advice"]
     found = await read(caller.http, f"/executions/{error['details']['execution']}", include="payload")
     assert (found["response"]["truncated"], found["response"]["data"]) == (True, None)
-    assert found["trace"]["responseBody"] == "x" * 1_024
+    assert found["trace"]["responseBody"] == ("long " * 205)[:1_024]
 
 
 @pytest.mark.ledger_part("S2-44", "an execution's trace: all for those who may see payloads, its outline for others")

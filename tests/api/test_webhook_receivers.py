@@ -320,9 +320,8 @@ async def test_what_is_too_big_is_turned_away(specialist: httpx.AsyncClient, run
 async def test_another_organization_neither_sees_nor_feeds_it(
     specialist: httpx.AsyncClient, signed_in: Sign, anybody: httpx.AsyncClient, running: Any
 ) -> None:
-    body = {"name": "south", "title": "", "administrator": {"email": "ann@south.example", "name": "Ann"}}
-    created = await running.local.post("/api/v1/organizations", json=body)
-    assert created.status_code == 201, created.text
+    text = "version: 1\norganization: south\nenvironment: development\n"
+    await running.post("/configuration/apply", documents=[{"name": "south.yaml", "text": text}])
     theirs = await signed_in("integration_specialist", organization="south")
     one = await receiver(specialist, await made(specialist))
     other = await receiver(theirs, await made(theirs))

@@ -16,7 +16,7 @@ export type UpdateIntegrationDto = Body<"change_config">;
 export type IntegrationFilters = NonNullable<operations["list_configs"]["parameters"]["query"]>;
 export type IntegrationResponse = Schemas["Wrapped_Integration_"];
 export type IntegrationsListResponse = Schemas["WrappedList"];
-export type ConnectionTestResponse = Schemas["Wrapped_TestResult_"];
+export type ConnectionTestResponse = Schemas["Wrapped_TestResult_"] | Schemas["Wrapped_JobState_"];
 export type IntegrationStatsResponse = Schemas["Wrapped_Statistics_"];
 
 const CONFIG = "/api/integration/configs/{config_id}";
