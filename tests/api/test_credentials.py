@@ -193,8 +193,8 @@ async def test_a_credential_that_cannot_be_one_is_not_kept(ask: Callable[..., An
         ("basic", {"username": "hub"}, {"password": "a phrase"}, {"password": "a phrase\n"}, "secrets.password"),
         ("oauth2", client, {"client_secret": "s3cret"}, {"client_secret": "s3cret "}, "secrets.client_secret"),
         ("jwt", signer, {"private_key": ec_key}, {"private_key": ed_key}, "secrets.private_key"),
-        ("jwt", {**signer, "algorithm": "HS256"}, {"shared_secret": "x" * 32}, {"shared_secret": "x" * 31},
-         "secrets.shared_secret"),
+        ("jwt", {**signer, "algorithm": "HS256"}, {"shared_secret": "0123-4567-89ab-cdef" * 2},
+         {"shared_secret": "0123-4567-89ab-cdef"}, "secrets.shared_secret"),
         ("ssh_key", {"username": "hub"}, {"private_key": ed_key}, {"private_key": chain}, "secrets.private_key"),
     ]  # fmt: skip
     for number, (kind, fields, good, bad, where) in enumerate(kinds):

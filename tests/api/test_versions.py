@@ -47,7 +47,7 @@ THINGS = {
         "/roles",
     ),
     "credential": Mutable(
-        "/credentials", {"name": "lab", "kind": "bearer", "secrets": {"token": "x" * 20}}, "PATCH",
+        "/credentials", {"name": "lab", "kind": "bearer", "secrets": {"token": "v3rsi0ns-0f-a-t0ken"}}, "PATCH",
         lambda n: {"secrets": {"token": f"{n:020}"}},
     ),
     "certificate": Mutable(
