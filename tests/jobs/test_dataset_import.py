@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hilum.errors import NotFound
+from hilum.errors import HilumError, NotFound
 from hilum.jobs import dataset_import
 from hilum.services.datasets import Arriving
 from hilum.store import jobs
@@ -31,7 +31,7 @@ async def came(kept: Any, content: bytes, arriving: Arriving) -> Any:
     state, result = "done", {}
     try:
         result = await dataset_import.run(kept.context, job)
-    except Exception as error:
+    except HilumError as error:
         state, result = "failed", {"reason": str(error)}
     await kept.hub.store.write(jobs.finish, job.id, state, result)
     return await services.datasets.imported(act, asked.id)

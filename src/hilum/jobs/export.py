@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
 import dataclasses
 import datetime
 import io
@@ -23,6 +22,7 @@ from typing import Any, BinaryIO, cast
 
 from hilum import clock, telemetry
 from hilum.errors import Conflict, DataError, HilumError
+from hilum.formats import csv_table
 from hilum.jobs import Context
 from hilum.model.access import HUB, Scope
 from hilum.model.audit import Act
@@ -133,7 +133,7 @@ class _Writing:
 
     def _open(self, name: str) -> BinaryIO:
         path = self._target.with_name(f"{self._target.name}.{len(self._parts)}{files.PARTIAL}")
-        self._parts.append(_Part(name, path, exports.bound(self.row.organization, self.row.uuid)))
+        self._parts.append(_Part(exports.file_name(name), path, exports.bound(self.row.organization, self.row.uuid)))
         return cast(BinaryIO, self._parts[-1].stream)
 
     def _finish(self, dataset_files: Any, media_type: str) -> None:
@@ -202,19 +202,17 @@ class _Exceptions:
     """The file of what could not be represented: row, variable, value, reason."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-        self._writer = csv.writer(self._text)
-        self._writer.writerow(["row", "variable", "value", "reason"])
+        self._stream = stream
+        self._stream.write(csv_table.lines([["row", "variable", "value", "reason"]]))
         self._count = 0
 
     def put(self, one: Any) -> None:
         self._count += 1
-        value = f"'{one.value}" if one.value[:1] in "=+-@\t\r" else one.value  # no formula for a spreadsheet
-        self._writer.writerow([one.row, one.variable, value, one.reason])
+        self._stream.write(csv_table.lines([[one.row, one.variable, one.value, one.reason]]))
 
     def close(self) -> int:
         """How many there are."""
-        self._text.close()
+        self._stream.close()
         return self._count
 
 

@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Generic, TypeVar
 
-import pyarrow as pa
-
-from hilum.errors import DataError
+from hilum.errors import ConfigError, DataError
 from hilum.model.dataset import Dataset, DataType, Variable
 from hilum.sdk.config import Config
+
+try:
+    import pyarrow as pa
+except ImportError:
+    raise ConfigError("this needs more libraries: pip install 'hilum[datasets]'") from None
 
 C = TypeVar("C", bound=Config)
 BATCH = 65_536  # rows of a batch at most, so that memory has a bound

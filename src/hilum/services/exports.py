@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import datetime
 import io
-import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -226,7 +225,7 @@ def _asked(connection: Connection, act: Act, wanted: DataExport, format: str, ki
         "format": format, "options": wanted.options, "variables": wanted.variables, "set_aside": wanted.set_aside,
         "purpose": wanted.purpose,
     }  # fmt: skip
-    file = re.sub(r"[^\w.-]+", "_", version.name.lower()) + kind.suffix
+    file = exports.file_name(f"{version.name.lower()}{kind.suffix}")
     asked = Wanted(
         version.study, ExportKind.DATA, definition, file, kind.media_type, act.principal.id, act.principal.name
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -98,6 +99,11 @@ class Filter:
     asked_by: str | None = None
     since: int | None = None
     until: int | None = None
+
+
+def file_name(text: str) -> str:
+    """What a file may be called in a header, a ZIP and a folder, whatever a data set is called."""
+    return re.sub(r"[^\w.-]+", "_", text, flags=re.ASCII).lstrip(".")[-120:] or "export"
 
 
 def key_place(organization: int, identifier: uuid.UUID) -> Place:

@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import io
+import re
 import uuid
 import zipfile
 from typing import Any
@@ -61,6 +62,15 @@ async def test_a_download_can_be_resumed(exporting: Any) -> None:
         assert (await exporting.http.get(path, headers=headers)).content == whole
     beyond = await exporting.http.get(path, headers={"range": f"bytes={len(whole)}-"})
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{len(whole)}")
+
+
+async def test_a_name_from_a_file_harms_no_header_and_no_folder(exporting: Any) -> None:
+    for file in ('x"; Größe 日.csv', "...csv", "a\u202eb.csv"):
+        (dataset,) = (await exporting.imported(file=file))["datasets"]
+        done = await exporting.exported(dataset)
+        fetched = await exporting.http.get(f"/exports/jobs/{done['id']}/download")
+        assert fetched.status_code == 200
+        assert re.fullmatch(r'attachment; filename="[\w-][\w.-]*"', fetched.headers["content-disposition"], re.ASCII)
 
 
 async def test_the_same_export_gives_the_same_bytes_whatever_the_format(exporting: Any) -> None:
