@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from hilum import clock
 from hilum.app import Hub
 from hilum.errors import Refused
-from hilum.jobs import At, Context
+from hilum.jobs import At, Context, Still
 from hilum.model import consent, document
 from hilum.model.access import Principal, PrincipalKind, Scope
 from hilum.model.audit import Act
@@ -219,7 +219,7 @@ class Archive:
 
     @property
     def context(self) -> Context:
-        return Context(self.hub.store, None, {}, vault=self.hub.vault)  # type: ignore[arg-type]  # no engine runs
+        return Context(self.hub.store, Still(), {}, vault=self.hub.vault, entries=self.hub.entries)
 
     async def close(self) -> None:
         await self.hub.close()

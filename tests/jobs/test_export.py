@@ -12,9 +12,8 @@ import pytest
 
 from hilum.errors import HilumError
 from hilum.jobs import dataset_import, export
-from hilum.model.dataset import Dataset, Variable
+from hilum.model.export import DataWish
 from hilum.services.datasets import Arriving
-from hilum.services.exports import DataExport
 from hilum.store import dataset_files, jobs
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +45,7 @@ async def dataset(kept: Any, content: bytes = ROWS) -> uuid.UUID:
 
 
 async def asked(kept: Any, **wanted: Any) -> Any:
-    one = DataExport(await dataset(kept, wanted.pop("content", ROWS)), **wanted)
+    one = DataWish(dataset=await dataset(kept, wanted.pop("content", ROWS)), **wanted)
     return await kept.hub.services().exports.ask(kept.act("export.ask"), one)
 
 
@@ -135,11 +134,3 @@ async def test_a_changed_source_file_is_not_exported(kept: Any) -> None:
     shown = await kept.hub.services().exports.show(kept.act("export.read"), one.id)
     assert shown.status == "failed"
     assert "changed" in shown.error["reason"]
-
-
-def test_variables_are_chosen_in_their_order() -> None:
-    whole = Dataset("X", (Variable("A"), Variable("B"), Variable("C")))
-    assert export.chosen(whole, ["C", "A"]).names == ("C", "A")
-    assert export.chosen(whole, None) is whole
-    with pytest.raises(HilumError, match="no such variable"):
-        export.chosen(whole, ["D"])

@@ -14,10 +14,10 @@ from typing import Protocol
 from hilum import telemetry
 from hilum.engine.audit_syslog import SyslogCarrier
 from hilum.engine.audit_webhook import NotTaken, WebhookCarrier
-from hilum.engine.secrets import Entries
 from hilum.errors import HilumError
 from hilum.model.organization import AuditFeed
 from hilum.outbound.dialer import Dialers
+from hilum.security.references import Entries
 from hilum.store import Store, organizations
 
 LOOK = 1.0  # seconds between looks for events

@@ -14,13 +14,13 @@ import httpx
 
 from hilum import clock
 from hilum.engine.audit_form import Sealed, document
-from hilum.engine.secrets import Entries
 from hilum.errors import ConfigError
 from hilum.formats.fhir import audit_event
 from hilum.model.organization import AuditFeed
 from hilum.outbound.posting import TIMEOUT, Answer, post
 from hilum.sdk.contracts import Dialer
 from hilum.security.canonical import canonical
+from hilum.security.references import Entries
 from hilum.security.webhooks import Standard
 from hilum.store import Store, audit, feeds
 

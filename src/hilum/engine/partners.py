@@ -16,7 +16,6 @@ from typing import Any
 from hilum import clock
 from hilum.engine.consenting import Consenting
 from hilum.engine.lanes import Lanes
-from hilum.engine.secrets import Entries
 from hilum.engine.setup import Setup
 from hilum.engine.supervisor import Supervisor
 from hilum.errors import ConfigError
@@ -33,7 +32,7 @@ from hilum.sdk.authentication import OAuth2
 from hilum.sdk.contracts import Call, Connector, Destination, Exchange, Outbound, ProbeResult, Reply
 from hilum.sdk.faults import Failed, Fault, Timings
 from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
-from hilum.security.references import Secrets, missing, vault_names
+from hilum.security.references import Entries, Secrets, missing, vault_names
 from hilum.store import Connection, Store, endpoints, integrations, mappings, organizations, vault
 from hilum.store.integrations import Row
 

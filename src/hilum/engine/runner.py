@@ -13,9 +13,10 @@ from hilum.engine.partners import Partners
 from hilum.engine.supervisor import Supervisor
 from hilum.engine.together import Together
 from hilum.errors import Conflict, HilumError, StoreError
-from hilum.jobs import AWAITED, Context, Sealing, Trails
+from hilum.jobs import AWAITED, Context, Trails
 from hilum.outbound.dialer import Dialers
 from hilum.sdk.registry import Registry
+from hilum.security.envelope import Sealing
 from hilum.store import Store, jobs, organizations
 from hilum.store.jobs import Job
 
@@ -55,7 +56,13 @@ class Runner:
         self._dialers = dialers
         self._partners = Partners(store, supervisor)
         self._context = Context(
-            store, supervisor.recorder, supervisor.lanes, trails=trails, vault=vault, partners=self._partners
+            store,
+            supervisor.recorder,
+            supervisor.lanes,
+            trails=trails,
+            vault=vault,
+            partners=self._partners,
+            entries=supervisor.entries,
         )
         self._together = Together(store, registry, self._context)
         self._wakes = {False: asyncio.Event(), True: asyncio.Event()}  # by whether a job's kind is one of those

@@ -7,24 +7,18 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from hilum import telemetry
 from hilum.errors import ConfigError, StoreError
 from hilum.model.configuration import Endpoint
-from hilum.security.references import Secrets, missing, references, vault_names
+from hilum.security.references import Entries, Secrets, missing, references, vault_names
 from hilum.store import Store, studies, vault
 from hilum.store.configuration import Stored
 
 _LOOK = 5.0  # seconds between looks for what another process changed
 _NO_STUDY = -1  # the study is archived: nothing of it is to be had, nor of the whole organization
 log = telemetry.logger("engine")
-
-
-class Entries(Protocol):
-    """The vault."""
-
-    async def values(self, organization: int, study: int | None, wanted: set[str]) -> dict[str, str]: ...
 
 
 class Opened:

@@ -15,7 +15,7 @@ from hilum.engine.feed import Feed
 from hilum.engine.lanes import Lanes
 from hilum.engine.pressure import Pressure, Valve
 from hilum.engine.recorder import Recorder
-from hilum.engine.secrets import Entries, Opened
+from hilum.engine.secrets import Opened
 from hilum.engine.setup import Setup
 from hilum.engine.standin import StandIn
 from hilum.errors import ConfigError, HilumError, StoreError
@@ -31,6 +31,7 @@ from hilum.outbound.dialer import Dialers
 from hilum.pipeline import Pipeline
 from hilum.sdk.contracts import Connector, Destination, Dialer, Source
 from hilum.sdk.registry import Registry
+from hilum.security.references import Entries
 from hilum.store import Store, configuration, deliveries
 from hilum.store.configuration import Stored
 

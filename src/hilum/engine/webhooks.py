@@ -15,12 +15,12 @@ import httpx
 
 from hilum import clock, telemetry
 from hilum.errors import Conflict, HilumError
-from hilum.jobs import Sealing
 from hilum.model.access import HUB, Scope
 from hilum.model.audit import Act
 from hilum.model.webhook import PATIENCE, DeliveryState, delay
 from hilum.outbound.dialer import Dialers
 from hilum.outbound.posting import TIMEOUT, Answer, post
+from hilum.security.envelope import Sealing
 from hilum.security.webhooks import Standard
 from hilum.store import Store, organizations, outbox, webhook_deliveries, webhook_subscriptions
 from hilum.store.outbox import Note

@@ -11,7 +11,8 @@ from hilum.model.configuration import Endpoint
 from hilum.model.delivery import DeliveryState
 from hilum.outbound.tokens import Token
 from hilum.sdk.contracts import Call, Dialer, ProbeResult, Reply
-from hilum.security.envelope import Place
+from hilum.security.envelope import Sealing
+from hilum.security.references import Entries
 from hilum.security.verdict import Verdict
 from hilum.store import Connection, Store
 from hilum.store.integrations import Row
@@ -41,14 +42,6 @@ class Still:
     """A Flusher where no lane runs."""
 
     async def flush(self) -> None: ...
-
-
-class Sealing(Protocol):
-    """Seals and opens secrets of organizations."""
-
-    async def seal(self, place: Place, plain: bytes) -> tuple[bytes, int]: ...
-
-    async def open(self, place: Place, sealed: bytes) -> bytes: ...
 
 
 class Trails(Protocol):
@@ -171,3 +164,4 @@ class Context:
     trails: Trails | None = None
     dialer: Dialer | None = None
     partners: Partners | None = None
+    entries: Entries | None = None

@@ -15,12 +15,13 @@ from typing import Any
 
 from hilum import clock, telemetry
 from hilum.errors import ConfigError, DataError, FormatError, HilumError
-from hilum.jobs import Context, Sealing
+from hilum.jobs import Context
 from hilum.model.access import HUB, Scope
 from hilum.model.audit import Act, Change
 from hilum.model.dataset import document_of
 from hilum.model.identifier import new
 from hilum.sdk.config import read
+from hilum.security.envelope import Sealing
 from hilum.security.sealed_file import new_key
 from hilum.store import Connection, Store, dataset_imports, datasets, files, organizations
 from hilum.store.dataset_imports import Import

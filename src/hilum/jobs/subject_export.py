@@ -17,10 +17,11 @@ from hilum import __version__, clock, telemetry
 from hilum.errors import HilumError, StoreError
 from hilum.formats.hl7v2.readable import readable
 from hilum.formats.subject_export import DELIVERIES, EVENTS, EXECUTIONS, FORMATS, MESSAGES, SubjectExport
-from hilum.jobs import Context, Sealing
+from hilum.jobs import Context
 from hilum.model.access import HUB, Scope
 from hilum.model.audit import Act
 from hilum.model.identifier import text_of
+from hilum.security.envelope import Sealing
 from hilum.security.sealed_file import SealedWriter, new_key
 from hilum.store import (
     Connection,

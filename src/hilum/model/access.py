@@ -155,8 +155,9 @@ PERMISSIONS: dict[str, Permission] = {
     "retention:write": _roles(_ADMIN),
     "datasets:read": _study(*_PEOPLE, _SERVICE),  # what there is and its variables, no row
     "datasets:write": _study(_SPECIALIST, _OPERATOR, _SERVICE),  # import and archive
+    "datasets:payload": _study(_SPECIALIST, _OPERATOR, _SERVICE),  # their rows: patients
     "exports:read": _study(_ADMIN, _SPECIALIST, _OPERATOR, _AUDITOR, _SERVICE),  # what was exported, no row
-    "exports:create": _study(_SPECIALIST, _OPERATOR, _SERVICE),  # and fetch: rows about patients
+    "exports:create": _study(_ADMIN, _SPECIALIST, _OPERATOR, _AUDITOR, _SERVICE),  # of what one may read otherwise
     "subjects:export": _roles(_SPECIALIST, _OPERATOR, _SERVICE),  # all about a person: never by study
     "catalogue:read": _study(*_EVERYBODY),  # connectors and their forms
     "metrics:read": _roles(_PLATFORM),  # they name every organization

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
+import uuid
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from hilum.model.configuration import UNSEEN
+from hilum.model.selection import Condition
 
 
 class ExportKind(enum.StrEnum):
@@ -39,3 +47,128 @@ EXPORT_TRANSITIONS: dict[ExportStatus, frozenset[ExportStatus]] = {
 READY = frozenset({_S.SUCCEEDED, _S.PARTIAL})
 """There is a file to fetch."""
 ENDED = frozenset({_S.SUCCEEDED, _S.PARTIAL, _S.FAILED, _S.CANCELLED, _S.EXPIRED})
+
+NEEDED = "needed"
+"""The release of an export that nobody fetches before somebody signed for it."""
+
+Line = Annotated[str, StringConstraints(max_length=200, pattern=rf"^[^{UNSEEN}]*$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+RECORDS = ("attempts", "audit", "deliveries", "executions", "logs", "messages")
+"""The hub's own records that can be exported (store/listings)."""
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Records(Part):
+    """The hub's own records of a time."""
+
+    records: Literal["attempts", "audit", "deliveries", "executions", "logs", "messages"] = Field(
+        ..., description="Which ones."
+    )
+    since: datetime.datetime | None = Field(None, description="Of then or later; UTC where it names no offset.")
+    until: datetime.datetime | None = Field(None, description="Of before then; at the latest when it is asked for.")
+    payload: bool = Field(False, description="With what is in them: bodies, requests and answers.")
+
+
+class Receiver(Part):
+    """Who gets the file, where that is not who asks for it."""
+
+    name: Line = Field("", description="An organization or a person.")
+    country: str = Field("", pattern=r"^([A-Z]{2})?$", description="Two letters (ISO 3166-1), such as DE.")
+
+
+class Protection(Part):
+    """How the file is encrypted for its recipients."""
+
+    kind: Literal["age", "openpgp", "zip"] = Field(
+        ..., description="age and OpenPGP by public keys, an AES-256 ZIP by a password."
+    )
+    recipients: list[Annotated[str, StringConstraints(min_length=1, max_length=20_000)]] = Field(
+        [], max_length=20, description="Public keys: age1… or ssh-ed25519 …, or armored OpenPGP certificates."
+    )
+    password: str | None = Field(
+        None, max_length=200, description="NAME or NAME.FIELD of the credential that holds the ZIP's password."
+    )
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> Self:
+        if self.kind == "zip" and (self.password is None or self.recipients):
+            raise ValueError("a ZIP has a password and no recipients: name the credential that holds it")
+        if self.kind != "zip" and (self.password is not None or not self.recipients):
+            raise ValueError(f"{self.kind} has recipients and no password: give their public keys")
+        return self
+
+
+class Destination(Part):
+    """Where the file goes by itself when it is ready."""
+
+    endpoint: str = Field(
+        ..., pattern=r"^[^/]+/[^/]+$", max_length=200, description="An outbound endpoint, as integration/endpoint."
+    )
+    name: str | None = Field(
+        None, min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f]+$", description="Its name there."
+    )
+
+
+class Deidentify(Part):
+    """What is taken out of the rows so that they no longer tell who somebody is."""
+
+    profile: Literal["safe-harbor", "pseudonymise", "date-shift"] = Field(
+        ..., description="HIPAA Safe Harbor (45 CFR 164.514(b)(2)); keyed pseudonyms; dates shifted by subject."
+    )
+    subject: Name | None = Field(None, description="The variable that names the subject; found by its name if null.")
+    columns: dict[Name, Literal["keep", "drop", "year", "age", "zip3", "hash", "shift", "scrub"]] = Field(
+        {}, max_length=10_000, description="What to do with single variables instead."
+    )
+
+
+class Wish(Part):
+    """What every export is asked with."""
+
+    purpose: Line = Field("", description="Why; it is kept with the record.")
+    receiver: Receiver = Field(Receiver(), description="Who gets it.")
+    protect: Protection | None = Field(None, description="Encrypted for its recipients; null: not.")
+    destination: Destination | None = Field(None, description="Whereto it is sent as well; null: nowhere.")
+
+
+class Rows(Part):
+    """Rows of a data set or of the hub's own records, in a format."""
+
+    dataset: uuid.UUID | None = Field(None, description="The data set's id.")
+    version: int | None = Field(None, ge=1, description="Of the data set; null: the newest.")
+    source: Records | None = Field(None, description="The hub's own records, instead of a data set.")
+    format: str = Field(
+        ..., min_length=1, max_length=40, description="By a name of `/exports/formats`.", examples=["csv"]
+    )
+    options: dict[str, Any] = Field({}, max_length=50, description="Of the format, as its `options` say.")
+    variables: list[Name] | None = Field(None, min_length=1, max_length=10_000, description="These, in this order.")
+    where: list[Condition] = Field([], max_length=50, description="Only rows that meet all of them.")
+    set_aside: bool = Field(False, description="What the format cannot hold goes to a file of exceptions.")
+    deidentify: Deidentify | None = Field(None, description="Null: as it is.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.dataset is None) == (self.source is None):
+            raise ValueError("name a `dataset`, or a `source` of records, and not both")
+        if self.source is not None and self.version is not None:
+            raise ValueError("records have no version")
+        return self
+
+
+class DataWish(Wish, Rows):
+    """Rows in a format, as one file."""
+
+
+class DataItem(Rows):
+    """Rows as a part of a package."""
+
+    kind: Literal["data"]
+
+
+class BulkWish(Wish):
+    """Several exports in one ZIP, with a manifest of what became of each."""
+
+    name: str = Field("export", pattern=r"^[\w.-]{1,80}$", description="What the ZIP is called, without its ending.")
+    items: list[DataItem] = Field(..., min_length=1, max_length=100, description="What is in it.")

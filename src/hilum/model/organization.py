@@ -6,7 +6,7 @@ routine expiry. So both can be had: the default is a year, 0 is never.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -80,6 +80,26 @@ class SignInProvider(Document):
     )
 
 
+class ExportRules(Document):
+    """What exports of the organization must keep to. Whatever it says, every export is recorded."""
+
+    at_once: int = Field(5, ge=1, le=50, description="Exports that may be at work at once.")
+    megabytes: int = Field(20_000, ge=10, le=10_000_000, description="MB that files of exports may take up together.")
+    days: int = Field(7, ge=1, le=30, description="Days that the file of an export can be fetched.")
+    purpose: bool = Field(False, description="Must every export say its purpose?")
+    receiver: bool = Field(False, description="Must every export say who gets it, and in which country?")
+    countries: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = Field(
+        (), max_length=250, description="Countries (ISO 3166-1) that data may go to; none: any."
+    )
+    agreement: bool = Field(
+        False, description="May data go to an endpoint only whose vendor has a BAA or DPA that holds?"
+    )
+    variables: tuple[str, ...] = Field(
+        (), max_length=2_000, description="The variables that may leave (minimum necessary); none: all."
+    )
+    deidentified: bool = Field(False, description="Must rows of data sets be de-identified?")
+
+
 def _kept(kind: Class) -> Any:
     one = CLASSES[kind]
     text = f"{one.unit.capitalize()} that {one.what} are kept; {one.least} at least, for {one.why}."
@@ -114,6 +134,7 @@ class Settings(Document):
         (), max_length=8, description="Whereto every audit event is sent as well; each has a name of its own."
     )
     oidc: SignInProvider | None = Field(None, description="Whom people may sign in with besides their password.")
+    exports: ExportRules = Field(ExportRules(), description="What exports must keep to.")
     policy: tuple[Rule, ...] = Field(
         (), max_length=100, description="Its own rules of what needs a reason, a signature or a second person."
     )

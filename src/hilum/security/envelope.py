@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import uuid
-from typing import Self
+from typing import Protocol, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -77,3 +77,11 @@ def number(sealed: bytes) -> int:
     if len(sealed) < _HEADER + 16 or sealed[0] != FORMAT:
         raise StoreError("not sealed by this version of Hilum")
     return int.from_bytes(sealed[1:5], "big")
+
+
+class Sealing(Protocol):
+    """Seals and opens secrets of organizations."""
+
+    async def seal(self, place: Place, plain: bytes) -> tuple[bytes, int]: ...
+
+    async def open(self, place: Place, sealed: bytes) -> bytes: ...

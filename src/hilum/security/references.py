@@ -12,7 +12,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hilum import telemetry
 from hilum.errors import ConfigError
@@ -25,6 +25,15 @@ FROM_API = frozenset({"secret"})
 
 Secrets = Callable[[str], str]
 """Gives the value of `NAME` or `NAME.FIELD` of the vault. Raises ConfigError (no such thing, and what there is)."""
+
+
+class Entries(Protocol):
+    """The vault, by the names of what is in it."""
+
+    async def values(self, organization: int, study: int | None, wanted: set[str]) -> dict[str, str]:
+        """What `NAME` and `NAME.FIELD` stand for where something of `study` may use it. Raises StoreError."""
+        ...
+
 
 LARGEST = 65_536  # bytes that a secret's file may have
 

@@ -12,19 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from hilum import clock
-from hilum.errors import ConfigError, Conflict, Gone
+from hilum.errors import Conflict, Gone
 from hilum.model.access import Scope
 from hilum.model.audit import Act, Change
-from hilum.model.export import ENDED, READY, ExportKind, ExportStatus
-from hilum.sdk.config import read
+from hilum.model.export import ENDED, NEEDED, READY, BulkWish, DataWish, ExportKind, ExportStatus
 from hilum.security.sealed_file import SealedReader
+from hilum.services import export_requests
+from hilum.services.export_requests import Shape
 from hilum.services.jobs import Jobs
 from hilum.services.vault import Vault
-from hilum.store import Connection, Store, datasets, exports, files, organizations, studies
-from hilum.store.exports import Export, Filter, Wanted
-
-AT_ONCE = 5
-"""Exports of one organization that may be at work (ledger S1-30)."""
+from hilum.store import Connection, Store, exports, files, organizations, studies
+from hilum.store.exports import Export, Filter, Limits
 
 _PIECE = 1 << 18
 _REGULATORY = frozenset({"sas-xpt-v5", "cdisc-dataset-json-1.1", "cdisc-odm-1.3.2", "cdisc-odm-2.0", "define-xml-2.1"})
@@ -46,22 +44,6 @@ class Format:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class DataExport:
-    """Rows of a data set (`version` None: the newest), in a format; of some `variables` in their order, or of all.
-
-    `set_aside`: values that the format cannot hold go to a file of exceptions; otherwise the first one ends the export.
-    """
-
-    dataset: uuid.UUID
-    format: str
-    version: int | None = None
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    variables: list[str] | None = None
-    set_aside: bool = False
-    purpose: str = ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Progress:
     """`rows_total` None: not known yet."""
 
@@ -73,7 +55,11 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ExportView:
-    """An export. `sha256` and `bytes` are of the file as it is downloaded, `set_aside` counts values beside it."""
+    """An export. `sha256` and `bytes` are of the file as it is downloaded, `set_aside` counts values beside it.
+
+    `release`: none is needed, it is `needed`, or the id of the signature that released it. `facts`: what else is known
+    of the file, such as its SHA-256 before it was encrypted. `parts`: of a package, and only where one is looked at.
+    """
 
     id: uuid.UUID
     kind: ExportKind
@@ -82,14 +68,20 @@ class ExportView:
     format: str
     options: dict[str, Any]
     variables: list[str] | None
+    where: list[dict[str, Any]]
+    deidentify: dict[str, Any] | None
     purpose: str
+    receiver: dict[str, Any]
+    destination: dict[str, Any] | None
     status: ExportStatus
+    release: str
     progress: Progress
     set_aside: int
     file: str
     media_type: str
     bytes: int | None
     sha256: str | None
+    facts: dict[str, Any]
     warnings: list[str]
     error: dict[str, Any] | None
     downloads: int
@@ -100,6 +92,7 @@ class ExportView:
     expires_at: datetime.datetime | None
     version: int
     links: dict[str, str]
+    parts: list[ExportView] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -146,10 +139,15 @@ class Exports:
         self._vault = vault
         self._jobs = jobs
 
-    async def ask(self, act: Act, wanted: DataExport) -> ExportView:
-        """A job makes it. Raises NotFound, ConfigError (format, options, variables), Conflict (too many)."""
-        kind, name = await asyncio.to_thread(_checked, wanted)
-        made = await self._store.within(act.organization).change(act, _asked, act, wanted, name, kind)
+    async def ask(self, act: Act, wanted: DataWish | BulkWish) -> ExportView:
+        """A job makes it. Raises NotFound, ConfigError (format, options, variables), Refused, TooMany, Conflict."""
+        await export_requests.check(wanted)
+        own = self._store.within(act.organization)
+        if isinstance(wanted, BulkWish):
+            shapes = [await export_requests.shape(one) for one in wanted.items]
+            made = await own.change(act, _asked_bulk, act, wanted, shapes)
+        else:
+            made = await own.change(act, _asked_data, act, wanted, await export_requests.shape(wanted))
         await self._jobs.take_up(exports.JOB)
         return await self.show(act, made.uuid)
 
@@ -158,7 +156,7 @@ class Exports:
         return await self._store.within(scope.organization).read(_listed, scope, wanted, offset, limit)
 
     async def show(self, act: Act, identifier: uuid.UUID) -> ExportView:
-        """Raises NotFound."""
+        """With its parts. Raises NotFound."""
         return await self._store.within(act.organization).read(_shown, act.scope, identifier)
 
     async def cancel(self, act: Act, identifier: uuid.UUID) -> ExportView:
@@ -167,7 +165,9 @@ class Exports:
         return await self.show(act, identifier)
 
     async def retry(self, act: Act, identifier: uuid.UUID) -> ExportView:
-        """What failed or was cancelled is made once more. Raises NotFound, Conflict."""
+        """What failed or was cancelled is made once more. Raises NotFound, Refused, Conflict."""
+        one = await self._store.within(act.organization).read(_found, act.scope, identifier)
+        export_requests.scope_of(act, export_requests.permissions(one.definition))
         await self._store.within(act.organization).change(act, _changed, act.scope, identifier, exports.again)
         await self._jobs.take_up(exports.JOB)
         return await self.show(act, identifier)
@@ -183,19 +183,27 @@ class Exports:
         await asyncio.to_thread(files.remove, await self._path(one))
 
     async def file(self, act: Act, identifier: uuid.UUID) -> File:
-        """What to download. Raises NotFound, Gone where its time is over, Conflict where it is not ready."""
+        """What to download. Raises NotFound, Refused, Gone (its time is over), Conflict (it is not ready)."""
         own = self._store.within(act.organization)
         one = await own.read(_found, act.scope, identifier)
+        export_requests.scope_of(act, export_requests.permissions(one.definition))
+        file = await self._opened(one)
+        await own.write(exports.fetched, one)
+        act.details |= {"sha256": file.sha256.hex(), "bytes": file.size}
+        return file
+
+    async def _opened(self, one: Export) -> File:
+        identifier = one.uuid
         if one.status == ExportStatus.EXPIRED or (one.status in READY and (one.expires_at or 0) <= clock.micros()):
             raise Gone(f"the file of export {identifier} is gone: its time is over")
+        if one.status in READY and one.release == NEEDED:
+            raise Conflict(f"the export {identifier} waits for its release: somebody has to sign for it first")
         if one.status not in READY or one.sealed is None or one.size is None or one.sha256 is None:
             raise Conflict(f"the export {identifier} has no file to fetch: it is {one.status}")
         path = await self._path(one)
         if not await asyncio.to_thread(path.is_file):
             raise Gone(f"the file of export {identifier} is gone: it was not in the backup; ask for it once more")
         key = await self._vault.open(exports.key_place(one.organization, one.uuid), one.sealed)
-        await own.write(exports.fetched, one)
-        act.details |= {"sha256": one.sha256.hex(), "bytes": one.size}
         bound = exports.bound(one.organization, one.uuid)
         return File(one.file, one.media_type, one.size, one.sha256, path, key, bound)
 
@@ -204,32 +212,22 @@ class Exports:
         return files.path_of(self._store.folder, files.PACKAGES, home.uuid, one.uuid)
 
 
-def _checked(wanted: DataExport) -> tuple[Any, str]:
-    """The exporter and the format's own name. Raises ConfigError."""
-    from hilum.sdk import table_formats
-
-    kind = table_formats.exporter(wanted.format)
-    read(kind.Config, wanted.options, "options")
-    return kind, kind.names[0]
+def _asked_data(connection: Connection, act: Act, wanted: DataWish, shape: Shape) -> Change:
+    made = export_requests.data(connection, act, wanted, shape)
+    return exports.ask(connection, act.organization, made, _limits(connection, act.organization))
 
 
-def _asked(connection: Connection, act: Act, wanted: DataExport, format: str, kind: Any) -> Change:
-    version = datasets.find(connection, act.organization, wanted.dataset, wanted.version)
-    act.scope.check(version.study, f"there is no data set {wanted.dataset}")
-    known = {one["name"] for one in version.document["variables"]}
-    missing = [name for name in wanted.variables or () if name not in known]
-    if missing:
-        raise ConfigError(f"data set {version.name} has no variable {', '.join(missing[:5])}", where="variables")
-    definition = {
-        "source": {"dataset": str(version.dataset), "name": version.name, "version": version.number},
-        "format": format, "options": wanted.options, "variables": wanted.variables, "set_aside": wanted.set_aside,
-        "purpose": wanted.purpose,
-    }  # fmt: skip
-    file = exports.file_name(f"{version.name.lower()}{kind.suffix}")
-    asked = Wanted(
-        version.study, ExportKind.DATA, definition, file, kind.media_type, act.principal.id, act.principal.name
-    )  # fmt: skip
-    return exports.ask(connection, act.organization, asked, AT_ONCE)
+def _asked_bulk(connection: Connection, act: Act, wanted: BulkWish, shapes: list[Shape]) -> Change:
+    whole, parts = export_requests.bulk(connection, act, wanted, shapes)
+    asked = exports.ask(connection, act.organization, whole, _limits(connection, act.organization))
+    for part in parts:
+        exports.add(connection, act.organization, dataclasses.replace(part, parent=asked.result.id))
+    return asked
+
+
+def _limits(connection: Connection, organization: int) -> Limits:
+    rules = organizations.get(connection, organization).settings.exports
+    return Limits(rules.at_once, rules.megabytes * 1_000_000, rules.days)
 
 
 def _found(connection: Connection, scope: Scope, identifier: uuid.UUID) -> Export:
@@ -239,7 +237,9 @@ def _found(connection: Connection, scope: Scope, identifier: uuid.UUID) -> Expor
 
 
 def _shown(connection: Connection, scope: Scope, identifier: uuid.UUID) -> ExportView:
-    return _view(_found(connection, scope, identifier), studies.names(connection, scope.organization))
+    one, names = _found(connection, scope, identifier), studies.names(connection, scope.organization)
+    parts = [_view(part, names) for part in exports.parts(connection, one)] if one.kind == ExportKind.BULK else None
+    return dataclasses.replace(_view(one, names), parts=parts)
 
 
 def _changed(connection: Connection, scope: Scope, identifier: uuid.UUID, change: Any) -> Change:
@@ -257,13 +257,15 @@ def _listed(
 
 def _view(one: Export, names: dict[int, str]) -> ExportView:
     place = f"/api/v1/exports/jobs/{one.uuid}"
-    links = {"self": place, **({"download": f"{place}/download"} if one.status in READY else {})}
+    links = {"self": place, **({"download": f"{place}/download"} if one.status in READY and one.size else {})}
     asked = one.definition
     return ExportView(
         one.uuid, ExportKind(one.kind), None if one.study is None else names.get(one.study), asked["source"],
-        asked["format"], asked["options"], asked["variables"], asked["purpose"], ExportStatus(one.status),
+        asked["format"], asked["options"], asked["variables"], asked["where"], asked["deidentify"], asked["purpose"],
+        asked["receiver"], asked["destination"], ExportStatus(one.status), one.release or "none",
         _progress(one), one.aside, one.file, one.media_type, one.size,
-        None if one.sha256 is None else one.sha256.hex(), one.warnings, one.problem, one.downloads, one.asked_name,
+        None if one.sha256 is None else one.sha256.hex(), one.facts, one.warnings, one.problem, one.downloads,
+        one.asked_name,
         clock.from_micros(one.created_at), _moment(one.started_at), _moment(one.ended_at), _moment(one.expires_at),
         one.version, links,
     )  # fmt: skip

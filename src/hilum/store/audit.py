@@ -110,6 +110,15 @@ def page(
     return (look(before, 0, limit), None) if where.entity else look_back(look, before, limit)
 
 
+def above(
+    connection: sa.Connection, organization: int, where: EventFilter, after: int, limit: int
+) -> list[SealedEvent]:
+    """Events above id `after`, the oldest first."""
+    query = _narrowed(organization, where).where(audit_event.c.id > after).order_by(audit_event.c.id).limit(limit)
+    rows = connection.execute(query)
+    return [SealedEvent(row.id, json.loads(row.document), row.position, row.hash) for row in rows]
+
+
 def _narrowed(organization: int, where: EventFilter) -> sa.Select[Any]:
     query = (
         sa.select(audit_event.c.id, audit_event.c.document, audit_seal.c.position, audit_seal.c.hash)

@@ -213,6 +213,16 @@ def listed(
     return [_view(row._mapping, sealer) for row in connection.execute(query.offset(offset).limit(limit))], total
 
 
+def above(
+    connection: sa.Connection, sealer: Sealer, scope: Scope, wanted: Wanted, after: int, limit: int, *, payload: bool
+) -> list[Stored]:  # fmt: skip
+    """Those with ids above `after`, the oldest first; `payload`: with requests and answers, whole."""
+    where = [*_within(scope), *_narrowed(wanted), execution.c.id > after]
+    rows = connection.execute(_joined(payload=payload).where(*where).order_by(execution.c.id).limit(limit))
+    found = [_view(row._mapping, sealer) for row in rows]
+    return [_whole(connection, sealer, one) for one in found] if payload else found
+
+
 def naming(
     connection: sa.Connection, sealer: Sealer, organization: int, text: str, after: int, limit: int
 ) -> tuple[list[Stored], int | None]:

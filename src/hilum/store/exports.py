@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from hilum import clock
-from hilum.errors import Conflict, NotFound
+from hilum.errors import Conflict, NotFound, TooMany
 from hilum.model.audit import Change
-from hilum.model.export import EXPORT_TRANSITIONS, READY, ExportStatus
+from hilum.model.export import ENDED, EXPORT_TRANSITIONS, NEEDED, READY, ExportStatus
 from hilum.model.identifier import new
 from hilum.model.retention import DAY
 from hilum.security.envelope import Place
@@ -54,6 +54,9 @@ class Export:
     ended_at: int | None
     expires_at: int | None
     version: int
+    parent: int | None
+    facts: dict[str, Any]
+    release: str
 
     @property
     def entity(self) -> str:
@@ -72,6 +75,17 @@ class Wanted:
     media_type: str
     asked_by: str
     asked_name: str
+    release: str = ""
+    parent: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What an organization allows its exports: at work at once, bytes that lie there, days that a file stays."""
+
+    at_once: int
+    bytes: int
+    days: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,6 +101,7 @@ class Written:
     file: str
     media_type: str
     warnings: list[str]
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -116,45 +131,65 @@ def bound(organization: int, identifier: uuid.UUID) -> bytes:
     return Place(organization, "export", identifier, "file").bound(0)
 
 
-def ask(connection: sa.Connection, organization: int, wanted: Wanted, most: int) -> Change:
-    """A new one, and the job that makes it. Raises Conflict where `most` of the organization's have not ended yet."""
-    open_ones = sa.select(sa.func.count()).where(
-        export.c.organization == organization, export.c.status.in_((ExportStatus.QUEUED, ExportStatus.RUNNING))
-    )
-    if connection.execute(open_ones).scalar_one() >= most:
-        raise Conflict(f"{most} exports of this organization are at work already; wait until one ends, or cancel it")
+def ask(connection: sa.Connection, organization: int, wanted: Wanted, limits: Limits) -> Change:
+    """A new one, and the job that makes it. Raises TooMany, and Conflict where too much lies there already."""
+    _room(connection, organization, limits)
+    made = add(connection, organization, wanted)
+    jobs.insert(connection, JOB, {"export": str(made.uuid)}, actor=made.asked_by, organization=organization)
+    return Change(made, made.entity, None, wanted.definition)
+
+
+def add(connection: sa.Connection, organization: int, wanted: Wanted) -> Export:
+    """A new row. What has a parent is made along with that, and needs no job of its own."""
     now = clock.micros()
     identifier = new(now)
     values = {field.name: getattr(wanted, field.name) for field in dataclasses.fields(wanted)}
     connection.execute(
         export.insert().values(
             uuid=identifier, organization=organization, status=ExportStatus.QUEUED, done=0, aside=0, warnings=[],
-            downloads=0, created_at=now, version=1, **values,
+            downloads=0, created_at=now, version=1, facts={}, **values,
         )
     )  # fmt: skip
-    return Change(_queue(connection, organization, identifier), f"export/{identifier}", None, wanted.definition)
+    return find(connection, organization, identifier)
+
+
+def _room(connection: sa.Connection, organization: int, limits: Limits) -> None:
+    mine = export.c.organization == organization
+    at_work = export.c.status.in_((ExportStatus.QUEUED, ExportStatus.RUNNING))
+    open_ones = sa.select(sa.func.count()).where(mine, at_work, export.c.parent.is_(None))
+    if connection.execute(open_ones).scalar_one() >= limits.at_once:
+        text = f"{limits.at_once} exports of this organization are at work already; wait until one ends, or cancel it"
+        raise TooMany(text, after=30)
+    lying = sa.select(sa.func.coalesce(sa.func.sum(export.c.size), 0)).where(mine, export.c.status.in_(READY))
+    held = int(connection.execute(lying).scalar_one())
+    if held >= limits.bytes:
+        most = f"{limits.bytes / 1e6:,.0f} MB"
+        raise Conflict(f"exports of this organization hold {held / 1e6:,.0f} MB of {most} already; remove some")
+
+
+def parts(connection: sa.Connection, one: Export) -> list[Export]:
+    """What an export is made of, in the order in which it was asked for."""
+    where = (export.c.organization == one.organization, export.c.parent == one.id)
+    return [_view(row) for row in connection.execute(sa.select(export).where(*where).order_by(export.c.id))]
 
 
 def again(connection: sa.Connection, one: Export) -> Change:
     """What failed or was cancelled is made once more, under its own name and time. Raises Conflict."""
     empty: dict[str, Any] = {"problem": None, "warnings": [], "started_at": None, "ended_at": None}
     _move(connection, one, ExportStatus.QUEUED, {"done": 0, "aside": 0, **empty})
-    made = _queue(connection, one.organization, one.uuid)
+    for part in parts(connection, one):
+        _move(connection, part, ExportStatus.QUEUED, {"done": 0, "aside": 0, **empty}, anyway=True)
+    made = find(connection, one.organization, one.uuid)
+    jobs.insert(connection, JOB, {"export": str(made.uuid)}, actor=made.asked_by, organization=one.organization)
     return Change(made, one.entity, {"status": one.status}, {"status": made.status})
-
-
-def _queue(connection: sa.Connection, organization: int, identifier: uuid.UUID) -> Export:
-    made = find(connection, organization, identifier)
-    jobs.insert(connection, JOB, {"export": str(identifier)}, actor=made.asked_by, organization=organization)
-    return made
 
 
 def listed(
     connection: sa.Connection, organization: int, studies: frozenset[int] | None, wanted: Filter, offset: int,
     limit: int,
 ) -> tuple[list[Export], int]:  # fmt: skip
-    """The newest first, and how many there are; `studies` not None: of these alone."""
-    where = [export.c.organization == organization]
+    """The newest first, without parts of others, and how many there are; `studies` not None: of these alone."""
+    where = [export.c.organization == organization, export.c.parent.is_(None)]
     if studies is not None:
         where.append(export.c.study.in_(studies))
     same = {"status": export.c.status, "kind": export.c.kind, "asked_by": export.c.asked_by}
@@ -184,18 +219,18 @@ def begin(connection: sa.Connection, one: Export, rows: int | None) -> None:
     _move(connection, one, ExportStatus.RUNNING, {"rows": rows, "done": 0, "started_at": clock.micros()})
 
 
-def progress(connection: sa.Connection, one: Export, done: int) -> bool:
-    """Whether it is still wanted."""
+def progress(connection: sa.Connection, one: Export, done: int, rows: int | None) -> bool:
+    """Whether it is still wanted. `rows` None: nobody knows yet how many there are."""
     where = (export.c.id == one.id, export.c.status == ExportStatus.RUNNING)
-    return bool(connection.execute(export.update().where(*where).values(done=done)).rowcount)
+    return bool(connection.execute(export.update().where(*where).values(done=done, rows=rows)).rowcount)
 
 
-def finish(connection: sa.Connection, one: Export, made: Written) -> Change:
-    """Its file is there. Raises Conflict where it does not run."""
+def finish(connection: sa.Connection, one: Export, made: Written, lasts: int = LASTS) -> Change:
+    """Its file is there, for `lasts` microseconds. Raises Conflict where it does not run."""
     now = clock.micros()
     status = ExportStatus.PARTIAL if made.aside else ExportStatus.SUCCEEDED
     values = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
-    _move(connection, one, status, {**values, "done": made.rows, "ended_at": now, "expires_at": now + LASTS})
+    _move(connection, one, status, {**values, "done": made.rows, "ended_at": now, "expires_at": now + lasts})
     after = {"status": status, "rows": made.rows, "set_aside": made.aside, "bytes": made.size}
     return Change(find(connection, one.organization, one.uuid), one.entity, None, after | {"sha256": made.sha256.hex()})
 
@@ -206,9 +241,26 @@ def fail(connection: sa.Connection, one: Export, problem: Mapping[str, Any]) -> 
     return Change(None, one.entity, None, {"status": ExportStatus.FAILED, **problem})
 
 
+def end_part(
+    connection: sa.Connection, one: Export, status: ExportStatus, rows: int, aside: int, warnings: list[str],
+    problem: Mapping[str, Any] | None,
+) -> None:  # fmt: skip
+    """A part of another export is ready, or failed; its files are that one's. Raises Conflict."""
+    told = {"done": rows, "rows": rows, "aside": aside, "warnings": warnings}
+    _move(
+        connection,
+        one,
+        status,
+        {**told, "problem": None if problem is None else dict(problem), "ended_at": clock.micros()},
+    )
+
+
 def cancel(connection: sa.Connection, one: Export) -> Change:
-    """Raises Conflict where it has ended."""
+    """With its parts. Raises Conflict where it has ended."""
     _move(connection, one, ExportStatus.CANCELLED, {"ended_at": clock.micros()})
+    for part in parts(connection, one):
+        if part.status not in ENDED:
+            _move(connection, part, ExportStatus.CANCELLED, {"ended_at": clock.micros()})
     now = find(connection, one.organization, one.uuid)
     return Change(now, one.entity, {"status": one.status}, {"status": now.status})
 
@@ -217,6 +269,23 @@ def expire(connection: sa.Connection, one: Export) -> Change:
     """Forget the key: from now on nobody opens the file. Raises Conflict where there is none."""
     _move(connection, one, ExportStatus.EXPIRED, {"sealed": None, "key": None})
     return Change(None, one.entity, {"status": one.status}, {"status": ExportStatus.EXPIRED})
+
+
+def released(connection: sa.Connection, one: Export, signature: str) -> Change:
+    """Somebody signed for it: from now on it may be fetched. Raises Conflict."""
+    where = (export.c.id == one.id, export.c.status.in_(READY), export.c.release == NEEDED)
+    values = {"release": signature, "version": export.c.version + 1}
+    if not connection.execute(export.update().where(*where).values(values)).rowcount:
+        raise Conflict(f"the export {one.uuid} is not waiting for its release")
+    made = find(connection, one.organization, one.uuid)
+    return Change(made, one.entity, {"release": one.release}, {"release": signature})
+
+
+def placed(connection: sa.Connection, one: Export, told: Mapping[str, Any]) -> Change:
+    """What became of it at its destination."""
+    facts = {**find(connection, one.organization, one.uuid).facts, "placed": dict(told)}
+    connection.execute(export.update().where(export.c.id == one.id).values(facts=facts))
+    return Change(None, one.entity, None, {"placed": dict(told)})
 
 
 def fetched(connection: sa.Connection, one: Export) -> None:
@@ -238,8 +307,11 @@ def files_of(connection: sa.Connection, organization: int) -> list[uuid.UUID]:
     )
 
 
-def _move(connection: sa.Connection, one: Export, status: ExportStatus, values: dict[str, Any]) -> None:
-    before = [known for known, after in EXPORT_TRANSITIONS.items() if status in after]
+def _move(
+    connection: sa.Connection, one: Export, status: ExportStatus, values: dict[str, Any], *, anyway: bool = False
+) -> None:
+    """`anyway`: a part of one that begins anew begins anew with it, however it ended."""
+    before = list(ExportStatus) if anyway else [known for known, after in EXPORT_TRANSITIONS.items() if status in after]
     where = (export.c.id == one.id, export.c.status.in_(before))
     values = {**values, "version": export.c.version + 1}
     if not connection.execute(export.update().where(*where).values(status=status, **values)).rowcount:

@@ -33,7 +33,7 @@ def written(path: Path) -> Iterator[IO[bytes]]:
     _make(path.parent)
     partial = path.with_name(path.name + PARTIAL)
     try:
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with private(partial) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -87,3 +87,8 @@ def _make(folder: Path) -> None:
         _make(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
         sync(folder.parent)
+
+
+def private(path: Path) -> IO[bytes]:
+    """A file to write that its owner alone may read; it may be there in part. Raises OSError."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")

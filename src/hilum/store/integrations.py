@@ -241,6 +241,14 @@ def _put_endpoints(connection: sa.Connection, one: Row) -> None:
         configuration.remove_endpoint(connection, one.organization, f"{one.name}/{name}", draining=False)
 
 
+def named(connection: sa.Connection, scope: Scope, name: str) -> Row | None:
+    """One by what configurations call it; None: there is none within."""
+    row = connection.execute(
+        sa.select(integration).where(*_within(scope, archived=False), integration.c.name == name)
+    ).first()
+    return None if row is None else _with_endpoints(connection, [_view(row)])[0]
+
+
 def _named(connection: sa.Connection, organization: int, name: str) -> Row:
     where = (integration.c.organization == organization, integration.c.name == name)
     return _view(connection.execute(sa.select(integration).where(*where)).one())

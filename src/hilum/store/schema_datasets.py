@@ -1,4 +1,4 @@
-"""The tables of data sets: what was imported, the versions there are, and exports of them.
+"""The tables of data sets and exports: what was imported, the versions there are, what was exported, and for whom.
 
 `sealed` is the key of the row's file (store/files.py), under data key `key` of the organization.
 """
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 from hilum.store.schema import Id, metadata, own
@@ -110,6 +111,58 @@ export = Table(
     Column("ended_at", BigInteger),
     Column("expires_at", BigInteger),
     Column("version", Integer, nullable=False),
+    Column("parent", Id),  # the one that this is a part of
+    Column("facts", JSON, nullable=False, server_default="{}"),  # what is said of the file: checks, encryption, place
+    Column("release", Text, nullable=False, server_default=""),  # needed: not to be fetched yet; else a signature's id
     Index("export_organization", "organization", "id"),
+    Index("export_own", "organization", "id", unique=True),  # what others refer to
+    Index("export_parent", "parent", sqlite_where=text("parent IS NOT NULL"),
+          postgresql_where=text("parent IS NOT NULL")),
     own("study"),
+)  # fmt: skip
+
+export_link = Table(  # who has one fetches the file without an account
+    "export_link",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("uuid", Uuid, nullable=False, unique=True),
+    Column("organization", Id, ForeignKey("organization.id"), nullable=False),
+    Column("export", Id, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # of the secret in its address
+    Column("receiver", Text, nullable=False),
+    Column("most", Integer),  # downloads that it is good for; None: any number
+    Column("used", Integer, nullable=False),
+    Column("made_by", Text, nullable=False),  # the principal's id …
+    Column("made_name", Text, nullable=False),  # … and name
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Index("export_link_export", "organization", "export"),
+    own("export"),
 )
+
+export_plan = Table(  # an export that is asked for again and again
+    "export_plan",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("uuid", Uuid, nullable=False, unique=True),
+    Column("organization", Id, ForeignKey("organization.id"), nullable=False),
+    Column("study", Id),
+    Column("name", Text, nullable=False),
+    Column("folded", Text),  # the name in lower case; None: archived, so that it is free again
+    Column("kind", Text, nullable=False),
+    Column("definition", JSON, nullable=False),  # as it would be asked for
+    Column("cron", Text),  # UTC; None: only when somebody says so
+    Column("next_at", BigInteger),
+    Column("last", Id),  # the newest export that came of it
+    Column("problem", Text),  # why the last time nothing came of it
+    Column("owner", Text, nullable=False),  # whose rights it runs with: the principal's id …
+    Column("owner_name", Text, nullable=False),  # … and name
+    Column("version", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("archived_at", BigInteger),
+    UniqueConstraint("organization", "folded"),
+    Index("export_plan_due", "next_at", sqlite_where=text("next_at IS NOT NULL"),
+          postgresql_where=text("next_at IS NOT NULL")),
+    own("study"),
+)  # fmt: skip

@@ -7,39 +7,23 @@ import base64
 import datetime
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.api.items import Items
 from hilum.api.paging import Page, Paging
 from hilum.api.ranges import asked_range
 from hilum.api.services import Used
 from hilum.api.surface import Acting, Surface, allow
-from hilum.api.texts import Line
-from hilum.model.export import ExportKind, ExportStatus
-from hilum.services.exports import DataExport, ExportView, Format, formats
+from hilum.model.audit import Act
+from hilum.model.export import BulkWish, DataWish, ExportKind, ExportStatus
+from hilum.services.exports import ExportView, Format, formats
 from hilum.store.exports import Filter
 
 router = Surface("/exports")
 BYTES = "application/octet-stream"
-Variable = Annotated[str, Field(min_length=1, max_length=100)]
-
-
-class NewDataExport(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    dataset: uuid.UUID = Field(..., description="The data set's id.")
-    version: int | None = Field(None, ge=1, description="None: the newest.")
-    format: str = Field(
-        ..., min_length=1, max_length=40, description="By a name of `/exports/formats`.", examples=["csv"]
-    )
-    options: dict[str, Any] = Field({}, max_length=50, description="Of the format, as its `options` say.")
-    variables: list[Variable] | None = Field(None, min_length=1, max_length=10_000, description="These, in this order.")
-    set_aside: bool = Field(False, description="What the format cannot hold goes to a file of exceptions.")
-    purpose: Line | None = Field(None, description="Why; it is kept with the record.")
 
 
 @router.get("/formats")
@@ -50,14 +34,21 @@ async def list_export_formats(services: Used, act: Acting) -> Items[Format]:
 
 
 @router.post("/data", status_code=202)
-@allow("exports:create", audits="export.ask", fails=(404, 409))
-async def export_data(services: Used, act: Acting, response: Response, wanted: NewDataExport) -> ExportView:
+@allow("exports:create", audits="export.ask", fails=(404, 409, 429))
+async def export_data(services: Used, act: Acting, response: Response, wanted: DataWish) -> ExportView:
     """A job makes it; how far it is stands at the place that Location names."""
-    asked = DataExport(
-        wanted.dataset, wanted.format, wanted.version, wanted.options, wanted.variables, wanted.set_aside,
-        wanted.purpose or "",
-    )  # fmt: skip
-    made = await services.exports.ask(act, asked)
+    return await _asked(services, act, response, wanted)
+
+
+@router.post("/bulk", status_code=202)
+@allow("exports:create", audits="export.ask", fails=(404, 409, 429))
+async def export_bulk(services: Used, act: Acting, response: Response, wanted: BulkWish) -> ExportView:
+    """Up to 100 exports in one ZIP, with a manifest that says of each what became of it."""
+    return await _asked(services, act, response, wanted)
+
+
+async def _asked(services: Used, act: Act, response: Response, wanted: DataWish | BulkWish) -> ExportView:
+    made = await services.exports.ask(act, wanted)
     response.headers["location"] = f"/api/v1/exports/jobs/{made.id}"
     return made
 

@@ -1,0 +1,73 @@
+"""Makes the file of an export: whole, sealed, or not there at all.
+
+More than one file leaves as a ZIP. What was asked for encrypted is encrypted when it is whole; its bytes before that
+are the same whenever the same is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from hilum import clock
+from hilum.exporting import bulk, data, protect
+from hilum.exporting.data import Written as Done
+from hilum.exporting.means import Means, Watch
+from hilum.exporting.parts import Made, Parts
+from hilum.exporting.protect import Plain
+from hilum.model.export import ExportKind, Protection
+from hilum.security.sealed_file import new_key
+from hilum.store import dataset_files, exports, files, organizations
+from hilum.store.exports import Export, Written
+
+_WARNINGS = 100  # that are kept
+_PIECE = 1 << 20
+Maker = Callable[[Means, Export, Parts, Watch], Awaitable[Done]]
+MAKERS: Mapping[str, Maker] = {ExportKind.DATA: data.make, ExportKind.BULK: bulk.make}
+"""By kind: what writes an export's files."""
+
+
+async def make(means: Means, one: Export, watch: Watch) -> Written:
+    """Raises HilumError, OSError; Conflict where nobody wants it any more. Then nothing is left of it."""
+    owner = (await means.store.within(one.organization).read(organizations.get, one.organization)).uuid
+    target, bound = place(means.store.folder, owner, one), exports.bound(one.organization, one.uuid)
+    parts = Parts(target, bound, one.created_at)
+    try:
+        done = await MAKERS[one.kind](means, one, parts, watch)
+        made = await asyncio.to_thread(parts.finish, done.media_type, f"{Path(one.file).stem}.zip", packed=done.packed)
+        if (wanted := one.definition.get("protect")) is not None:
+            protection = Protection.model_validate(wanted)
+            password = ""
+            if protection.password is not None:
+                password = await means.secret(one.organization, one.study, protection.password)
+            done.facts["plain"] = {"name": made.name, "bytes": made.size, "sha256": made.sha256.hex()}
+            done.facts["encryption"] = {"kind": protection.kind, "recipients": len(protection.recipients)}
+            made = await asyncio.to_thread(_protected, target, bound, made, protection, password, one.created_at)
+    except BaseException:
+        await asyncio.to_thread(parts.remove)
+        raise
+    sealed, number = await means.vault.seal(exports.key_place(one.organization, one.uuid), made.key)
+    warnings = list(dict.fromkeys(done.warnings))[:_WARNINGS]
+    return Written(
+        made.size, made.sha256, sealed, number, done.rows, done.aside, made.name, made.media_type, warnings, done.facts
+    )
+
+
+def place(folder: Path, owner: uuid.UUID, one: Export) -> Path:
+    """Where its file lies."""
+    return files.path_of(folder, files.PACKAGES, owner, one.uuid)
+
+
+def _protected(
+    target: Path, bound: bytes, made: Made, protection: Protection, password: str, created: int
+) -> Made:  # fmt: skip
+    """The file, encrypted, in the place of what it was made of."""
+    key, name = new_key(), f"{made.name}{protect.SUFFIXES[protection.kind]}"
+    with dataset_files.opened(target, made.key, bound) as stream, dataset_files.written(target, key, bound) as sealed:
+        counted = dataset_files.Counted(sealed)
+        pieces = iter(lambda: stream.read(_PIECE), b"")
+        plain = Plain(made.name, clock.from_micros(created), made.size, pieces)
+        protect.encrypt(protection, password, plain, counted)
+    return Made(key, counted.size, counted.sha256.digest(), name, protect.MEDIA_TYPES[protection.kind])

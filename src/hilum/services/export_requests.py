@@ -1,0 +1,223 @@
+"""Checks what exports are asked for: who may, what the organization's rules say, and that it can be made at all.
+
+What comes of it is the definition that a job works by: names are looked up, versions pinned, rights written down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime
+from collections.abc import Iterable
+from typing import Any
+
+from hilum import clock
+from hilum.errors import ConfigError, NotFound, Refused
+from hilum.model.access import Scope, permit
+from hilum.model.audit import Act
+from hilum.model.configuration import Integration
+from hilum.model.export import BulkWish, DataWish, Destination, ExportKind, Records, Rows, Wish
+from hilum.model.organization import ExportRules
+from hilum.model.vendor import Vendor
+from hilum.sdk.config import read
+from hilum.store import Connection, datasets, exports, integrations, organizations, vendors
+from hilum.store.exports import Wanted
+from hilum.store.listings import LISTINGS
+
+PAYLOAD = "datasets:payload"
+"""The permission that rows of data sets need."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shape:
+    """What the format says of the file."""
+
+    format: str
+    suffix: str
+    media_type: str
+
+
+def permissions(definition: dict[str, Any]) -> set[str]:
+    """What one must be allowed besides exports, to ask for this or to fetch it."""
+    source = definition["source"]
+    if "items" in source:
+        return set().union(*(permissions(one) for one in source["items"]))
+    if "dataset" in source:
+        return {PAYLOAD}
+    listing = LISTINGS[source["records"]]
+    return {listing.permission, *([listing.payload] if source.get("payload") and listing.payload else [])}
+
+
+def scope_of(act: Act, needed: Iterable[str]) -> Scope:
+    """Where somebody may do all of it. Raises Refused where there is no such place."""
+    within = act.scope.studies
+    for one in sorted(needed):
+        found = permit(act.principal, one).studies
+        within = found if within is None else within if found is None else within & found
+    if within is not None and not within:
+        raise Refused(f"this needs {', '.join(sorted(needed))} in one and the same study")
+    return Scope(act.organization, within)
+
+
+async def shape(wanted: Rows) -> Shape:
+    """Raises ConfigError (format, options)."""
+    return await asyncio.to_thread(_shape, wanted)
+
+
+def _shape(wanted: Rows) -> Shape:
+    from hilum.sdk import table_formats  # brings pyarrow, which a hub at work does without
+
+    kind = table_formats.exporter(wanted.format)
+    read(kind.Config, wanted.options, "options")
+    return Shape(kind.names[0], kind.suffix, kind.media_type)
+
+
+async def check(wanted: Wish) -> None:
+    """Raises ConfigError where its recipients are none."""
+    if wanted.protect is not None:
+        from hilum.exporting import protect  # brings pyarrow, which a hub at work does without
+
+        await asyncio.to_thread(protect.check, wanted.protect)
+
+
+def data(connection: Connection, act: Act, wanted: DataWish, shape: Shape) -> Wanted:
+    """A row for it. Raises NotFound, ConfigError (variables), Refused (rights, the organization's rules)."""
+    rules = organizations.get(connection, act.organization).settings.exports
+    _obey(connection, act, rules, wanted)
+    study, name, definition = _rows(connection, act, rules, wanted, shape)
+    return _row(act, wanted, study, ExportKind.DATA, definition, f"{name.lower()}{shape.suffix}", shape.media_type)
+
+
+def bulk(connection: Connection, act: Act, wanted: BulkWish, shapes: list[Shape]) -> tuple[Wanted, list[Wanted]]:
+    """A row for the package, and one for each of its parts. Raises what `data` does."""
+    rules = organizations.get(connection, act.organization).settings.exports
+    _obey(connection, act, rules, wanted)
+    found = [
+        _rows(connection, act, rules, item, shape, f"items[{number}].")
+        for number, (item, shape) in enumerate(zip(wanted.items, shapes, strict=True))
+    ]
+    of = {study for study, _, _ in found}
+    study = of.pop() if len(of) == 1 else None
+    parts = [
+        _row(act, wanted, each, ExportKind.DATA, definition, f"{name.lower()}{shape.suffix}", shape.media_type)
+        for (each, name, definition), shape in zip(found, shapes, strict=True)
+    ]
+    definition = {"source": {"items": [part.definition for part in parts]}, "format": "zip", "options": {}}
+    return _row(act, wanted, study, ExportKind.BULK, definition, f"{wanted.name}.zip", "application/zip"), parts
+
+
+def _row(
+    act: Act, wanted: Wish, study: int | None, kind: ExportKind, definition: dict[str, Any], file: str, media: str
+) -> Wanted:  # fmt: skip
+    """`study` None: of none, so that only who may in all studies sees it."""
+    asked = wanted.model_dump(mode="json", include={"purpose", "receiver", "protect", "destination"})
+    definition = {"variables": None, "where": [], "set_aside": False, "deidentify": None} | definition | asked
+    file = exports.file_name(file)
+    return Wanted(study, kind, definition, file, media, act.principal.id, act.principal.name)
+
+
+def _rows(
+    connection: Connection, act: Act, rules: ExportRules, wanted: Rows, shape: Shape, where: str = ""
+) -> tuple[int | None, str, dict[str, Any]]:
+    """The study, what the table is called, and how its rows are found."""
+    if wanted.source is not None:
+        study, source, known = _records(act, wanted.source)
+        name = wanted.source.records
+    else:
+        study, source, known = _dataset(connection, act, wanted)
+        name = source["name"]
+        if rules.deidentified and wanted.deidentify is None:
+            raise Refused("this organization lets rows of data sets go de-identified only: choose a profile")
+    missing = [one for one in wanted.variables or () if one not in known]
+    if missing:
+        raise ConfigError(f"{name} has no variable {', '.join(missing[:5])}", where=f"{where}variables")
+    _least(rules, wanted.variables or sorted(known), name)
+    definition = {
+        "source": source, "format": shape.format, "options": wanted.options, "variables": wanted.variables,
+        "where": [one.model_dump(mode="json") for one in wanted.where], "set_aside": wanted.set_aside,
+        "deidentify": None if wanted.deidentify is None else wanted.deidentify.model_dump(mode="json"),
+    }  # fmt: skip
+    return study, name, definition
+
+
+def _dataset(connection: Connection, act: Act, wanted: Rows) -> tuple[int, dict[str, Any], set[str]]:
+    scope = scope_of(act, {PAYLOAD})
+    assert wanted.dataset is not None  # noqa: S101 - it is that or records
+    version = datasets.find(connection, act.organization, wanted.dataset, wanted.version)
+    scope.check(version.study, f"there is no data set {wanted.dataset}")
+    source = {"dataset": str(version.dataset), "name": version.name, "version": version.number}
+    return version.study, source, {one["name"] for one in version.document["variables"]}
+
+
+def _records(act: Act, wanted: Records) -> tuple[int | None, dict[str, Any], set[str]]:
+    listing = LISTINGS[wanted.records]
+    source = {name: value for name, value in wanted.model_dump(mode="json").items() if value is not None}
+    within = scope_of(act, permissions({"source": source})).studies
+    if within is not None and not listing.by_study:
+        raise Refused(f"{wanted.records} are of no single study: this needs {listing.permission} in all of them")
+    if wanted.since is not None and wanted.until is not None and _utc(wanted.since) >= _utc(wanted.until):
+        raise ConfigError("the time ends before it begins", where="source.until")
+    for name in ("since", "until"):
+        if (moment := getattr(wanted, name)) is not None:
+            source[name] = _utc(moment).isoformat()
+    if within is not None:
+        source["studies"] = sorted(within)
+    columns = listing.variables + (listing.private if wanted.payload else ())
+    return (
+        next(iter(within)) if within is not None and len(within) == 1 else None,
+        source,
+        {one.name for one in columns},
+    )
+
+
+def _least(rules: ExportRules, names: Iterable[str], name: str) -> None:
+    beyond = [one for one in names if rules.variables and one not in rules.variables]
+    if beyond:
+        told = ", ".join(beyond[:5])
+        raise Refused(f"this organization lets only some variables go (minimum necessary); {name} has others: {told}")
+
+
+def _obey(connection: Connection, act: Act, rules: ExportRules, wanted: Wish) -> None:
+    """Raises Refused saying which rule forbids it, NotFound and ConfigError where it cannot be sent there."""
+    if rules.purpose and not wanted.purpose.strip():
+        raise Refused("this organization wants to know what an export is for: say its purpose")
+    if rules.receiver and not (wanted.receiver.name.strip() and wanted.receiver.country):
+        raise Refused("this organization wants to know who gets an export: name receiver and country")
+    if rules.countries and wanted.receiver.country not in rules.countries:
+        told = wanted.receiver.country or "a country that is not named"
+        raise Refused(f"this organization's data may not go to {told}: only to {', '.join(rules.countries)}")
+    if wanted.destination is not None:
+        _reachable(connection, act, rules, wanted.destination)
+
+
+def _reachable(connection: Connection, act: Act, rules: ExportRules, wanted: Destination) -> None:
+    owner, _, name = wanted.endpoint.partition("/")
+    found = integrations.named(connection, act.scope, owner)
+    model = None if found is None else Integration.model_validate(found.document)
+    there = [] if model is None else [one for one in model.endpoints if one.name == name]
+    if model is None or not there:
+        raise NotFound(f"there is no endpoint {wanted.endpoint}")
+    if there[0].direction != "outbound":
+        raise ConfigError(f"{wanted.endpoint} is inbound: nothing can be sent to it", where="destination.endpoint")
+    if rules.agreement and not _agreed(connection, act.organization, model.provider):
+        raise Refused(
+            f"no BAA or DPA holds with {model.provider or 'the vendor, who is not named'}: nothing goes there"
+        )
+
+
+def _agreed(connection: Connection, organization: int, provider: str) -> bool:
+    """Is there an agreement on personal data that has not ended?"""
+    found, _ = vendors.listed(connection, organization, provider or None, 0, 100)
+    known = [Vendor.model_validate(one.document) for one in found]
+    today = clock.now().date()
+    return any(
+        each.kind in ("BAA", "DPA") and (each.ends_on is None or each.ends_on >= today)
+        for one in known
+        if provider and one.name.casefold() == provider.casefold()
+        for each in one.agreements
+    )
+
+
+def _utc(moment: datetime.datetime) -> datetime.datetime:
+    """What names no offset is UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
