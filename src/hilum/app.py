@@ -58,6 +58,7 @@ from hilum.services.datasets import Datasets
 from hilum.services.entries import Entries
 from hilum.services.events import Events
 from hilum.services.executions import Executions
+from hilum.services.export_links import ExportLinks
 from hilum.services.exports import Exports
 from hilum.services.health import Health
 from hilum.services.identity import Identity
@@ -236,6 +237,7 @@ class Hub:
                 store, self.registry, self.configurations, self.entries.credentials, policy, self.settings.url
             )
             tests, previews = Tests(store, self.registry, jobs), Previews(messages)
+            exports = Exports(store, self.vault, jobs, policy)
             self._services = Services(
                 registry=self.registry,
                 names=names,
@@ -287,7 +289,8 @@ class Hub:
                 archives=Archives(store, self.vault, jobs),
                 subject_exports=SubjectExports(store, self.vault),
                 datasets=Datasets(store, self.vault, jobs),
-                exports=Exports(store, self.vault, jobs),
+                exports=exports,
+                export_links=ExportLinks(store, exports),
                 webhook_subscriptions=WebhookSubscriptions(store, self.vault),
                 webhook_receivers=WebhookReceivers(store, self.vault, self._listening, self.settings.url),
             )

@@ -30,6 +30,7 @@ from hilum.services.datasets import Datasets
 from hilum.services.entries import Entries
 from hilum.services.events import Events
 from hilum.services.executions import Executions
+from hilum.services.export_links import ExportLinks
 from hilum.services.exports import Exports
 from hilum.services.health import Health
 from hilum.services.identity import Still
@@ -141,6 +142,7 @@ class Services:
     subject_exports: SubjectExports
     datasets: Datasets
     exports: Exports
+    export_links: ExportLinks
     webhook_subscriptions: WebhookSubscriptions
     webhook_receivers: WebhookReceivers
 

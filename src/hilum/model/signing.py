@@ -66,7 +66,7 @@ OPERATIONS: dict[str, Operation] = {
     "integration.change": Operation("integrations:write"),
     "plaintext.except": Operation("integrations:write"),  # to speak unencrypted to another host (C-24)
     "mapping.change": Operation("routes:write"),
-    "export.release": Operation("signatures:write", later=True),
+    "export.release": Operation("signatures:write"),
     "legal-hold.lift": Operation("retention:write"),
     "erasure.approve": Operation("organizations:write", later=True),
 }

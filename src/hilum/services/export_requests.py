@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hilum import clock
@@ -16,6 +16,7 @@ from hilum.errors import ConfigError, NotFound, Refused
 from hilum.model.access import Scope, permit
 from hilum.model.audit import Act
 from hilum.model.configuration import Integration
+from hilum.model.dataset import Dataset, Variable, dataset_of
 from hilum.model.export import BulkWish, DataWish, Destination, ExportKind, Records, Rows, Wish
 from hilum.model.organization import ExportRules
 from hilum.model.vendor import Vendor
@@ -131,6 +132,7 @@ def _rows(
     missing = [one for one in wanted.variables or () if one not in known]
     if missing:
         raise ConfigError(f"{name} has no variable {', '.join(missing[:5])}", where=f"{where}variables")
+    _fits(wanted, known, where)
     _least(rules, wanted.variables or sorted(known), name)
     definition = {
         "source": source, "format": shape.format, "options": wanted.options, "variables": wanted.variables,
@@ -140,16 +142,17 @@ def _rows(
     return study, name, definition
 
 
-def _dataset(connection: Connection, act: Act, wanted: Rows) -> tuple[int, dict[str, Any], set[str]]:
+def _dataset(connection: Connection, act: Act, wanted: Rows) -> tuple[int, dict[str, Any], Mapping[str, Variable]]:
     scope = scope_of(act, {PAYLOAD})
     assert wanted.dataset is not None  # noqa: S101 - it is that or records
     version = datasets.find(connection, act.organization, wanted.dataset, wanted.version)
     scope.check(version.study, f"there is no data set {wanted.dataset}")
     source = {"dataset": str(version.dataset), "name": version.name, "version": version.number}
-    return version.study, source, {one["name"] for one in version.document["variables"]}
+    dataset = dataset_of({**version.document, "name": version.name})
+    return version.study, source, {one.name: one for one in dataset.variables}
 
 
-def _records(act: Act, wanted: Records) -> tuple[int | None, dict[str, Any], set[str]]:
+def _records(act: Act, wanted: Records) -> tuple[int | None, dict[str, Any], Mapping[str, Variable]]:
     listing = LISTINGS[wanted.records]
     source = {name: value for name, value in wanted.model_dump(mode="json").items() if value is not None}
     within = scope_of(act, permissions({"source": source})).studies
@@ -166,8 +169,18 @@ def _records(act: Act, wanted: Records) -> tuple[int | None, dict[str, Any], set
     return (
         next(iter(within)) if within is not None and len(within) == 1 else None,
         source,
-        {one.name for one in columns},
+        {one.name: one for one in columns},
     )
+
+
+def _fits(wanted: Rows, known: Mapping[str, Variable], where: str) -> None:
+    """Raises ConfigError where a condition does not fit the variables."""
+    from hilum.formats.selection import Selection  # brings pyarrow, which a hub at work does without
+
+    try:
+        Selection(wanted.where, Dataset("the table", tuple(known.values())))
+    except ConfigError as error:
+        raise ConfigError(error.reason, where=f"{where}{error.where}") from None
 
 
 def _least(rules: ExportRules, names: Iterable[str], name: str) -> None:

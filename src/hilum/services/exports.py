@@ -20,10 +20,12 @@ from hilum.security.sealed_file import SealedReader
 from hilum.services import export_requests
 from hilum.services.export_requests import Shape
 from hilum.services.jobs import Jobs
+from hilum.services.policy import Intent, Policy
 from hilum.services.vault import Vault
 from hilum.store import Connection, Store, exports, files, organizations, studies
 from hilum.store.exports import Export, Filter, Limits
 
+RELEASE = "export.release"
 _PIECE = 1 << 18
 _REGULATORY = frozenset({"sas-xpt-v5", "cdisc-dataset-json-1.1", "cdisc-odm-1.3.2", "cdisc-odm-2.0", "define-xml-2.1"})
 
@@ -134,10 +136,11 @@ def formats() -> list[Format]:
 class Exports:
     """The use cases."""
 
-    def __init__(self, store: Store, vault: Vault, jobs: Jobs) -> None:
+    def __init__(self, store: Store, vault: Vault, jobs: Jobs, policy: Policy) -> None:
         self._store = store
         self._vault = vault
         self._jobs = jobs
+        self._policy = policy
 
     async def ask(self, act: Act, wanted: DataWish | BulkWish) -> ExportView:
         """A job makes it. Raises NotFound, ConfigError (format, options, variables), Refused, TooMany, Conflict."""
@@ -166,16 +169,29 @@ class Exports:
 
     async def retry(self, act: Act, identifier: uuid.UUID) -> ExportView:
         """What failed or was cancelled is made once more. Raises NotFound, Refused, Conflict."""
-        one = await self._store.within(act.organization).read(_found, act.scope, identifier)
+        one = await self._store.within(act.organization).read(found, act.scope, identifier)
         export_requests.scope_of(act, export_requests.permissions(one.definition))
         await self._store.within(act.organization).change(act, _changed, act.scope, identifier, exports.again)
         await self._jobs.take_up(exports.JOB)
         return await self.show(act, identifier)
 
+    async def release(self, act: Act, identifier: uuid.UUID) -> ExportView:
+        """From now on it may be fetched. Raises NotFound, Conflict, and what policy asks for: a signature."""
+        within = self._store.within(act.organization)
+        one = await within.read(found, act.scope, identifier)
+        export_requests.scope_of(act, export_requests.permissions(one.definition))
+        if one.status not in READY or one.release != NEEDED:
+            raise Conflict(f"the export {identifier} does not wait for a release: it is {one.status}")
+        digest = "" if one.sha256 is None else one.sha256.hex()
+        await self._policy.check(act, Intent(RELEASE, one.entity, {"file": one.file, "sha256": digest}))
+        signed = str(act.details.get("signature", "unsigned"))
+        await within.change(act, exports.released, one, signed)
+        return await self.show(act, identifier)
+
     async def remove(self, act: Act, identifier: uuid.UUID) -> None:
         """Its file goes, its record stays. Raises NotFound, Conflict where it still runs."""
         own = self._store.within(act.organization)
-        one = await own.read(_found, act.scope, identifier)
+        one = await own.read(found, act.scope, identifier)
         if one.status not in ENDED:
             raise Conflict(f"the export {identifier} is {one.status}: cancel it first")
         if one.status in READY:
@@ -185,15 +201,18 @@ class Exports:
     async def file(self, act: Act, identifier: uuid.UUID) -> File:
         """What to download. Raises NotFound, Refused, Gone (its time is over), Conflict (it is not ready)."""
         own = self._store.within(act.organization)
-        one = await own.read(_found, act.scope, identifier)
+        one = await own.read(found, act.scope, identifier)
         export_requests.scope_of(act, export_requests.permissions(one.definition))
-        file = await self._opened(one)
+        file = await self.opened(one)
         await own.write(exports.fetched, one)
         act.details |= {"sha256": file.sha256.hex(), "bytes": file.size}
         return file
 
-    async def _opened(self, one: Export) -> File:
+    async def opened(self, one: Export) -> File:
+        """Its file, for whoever may. Raises Gone (its time is over), Conflict (it is not ready)."""
         identifier = one.uuid
+        if one.parent is not None:
+            raise Conflict(f"the export {identifier} has no file of its own: it is in a package")
         if one.status == ExportStatus.EXPIRED or (one.status in READY and (one.expires_at or 0) <= clock.micros()):
             raise Gone(f"the file of export {identifier} is gone: its time is over")
         if one.status in READY and one.release == NEEDED:
@@ -230,20 +249,21 @@ def _limits(connection: Connection, organization: int) -> Limits:
     return Limits(rules.at_once, rules.megabytes * 1_000_000, rules.days)
 
 
-def _found(connection: Connection, scope: Scope, identifier: uuid.UUID) -> Export:
+def found(connection: Connection, scope: Scope, identifier: uuid.UUID) -> Export:
+    """Raises NotFound where it is not within."""
     one = exports.find(connection, scope.organization, identifier)
     scope.check(one.study, f"there is no export {identifier}")
     return one
 
 
 def _shown(connection: Connection, scope: Scope, identifier: uuid.UUID) -> ExportView:
-    one, names = _found(connection, scope, identifier), studies.names(connection, scope.organization)
+    one, names = found(connection, scope, identifier), studies.names(connection, scope.organization)
     parts = [_view(part, names) for part in exports.parts(connection, one)] if one.kind == ExportKind.BULK else None
     return dataclasses.replace(_view(one, names), parts=parts)
 
 
 def _changed(connection: Connection, scope: Scope, identifier: uuid.UUID, change: Any) -> Change:
-    done: Change = change(connection, _found(connection, scope, identifier))
+    done: Change = change(connection, found(connection, scope, identifier))
     return done
 
 

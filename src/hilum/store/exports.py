@@ -214,6 +214,16 @@ def find(connection: sa.Connection, organization: int, identifier: uuid.UUID) ->
     return _view(row)
 
 
+def by_number(connection: sa.Connection, organization: int, number: int) -> Export:
+    """What another row refers to. Raises NotFound."""
+    row = connection.execute(
+        sa.select(export).where(export.c.organization == organization, export.c.id == number)
+    ).first()
+    if row is None:
+        raise NotFound(f"there is no export {number}")
+    return _view(row)
+
+
 def begin(connection: sa.Connection, one: Export, rows: int | None) -> None:
     """Raises Conflict where it has ended."""
     _move(connection, one, ExportStatus.RUNNING, {"rows": rows, "done": 0, "started_at": clock.micros()})

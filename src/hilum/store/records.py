@@ -18,6 +18,7 @@ from hilum.model.identifier import parse
 from hilum.security.references import references
 from hilum.store import mappings, messages, routes
 from hilum.store.schema import endpoint, integration, organization, route_version
+from hilum.store.schema_datasets import export
 from hilum.store.schema_people import credential, role_binding, study, user
 from hilum.store.schema_retention import legal_hold
 
@@ -76,6 +77,16 @@ def _organization(connection: sa.Connection, owner: int, identifier: uuid.UUID) 
     told = {"name": row.name, "title": row.title, "document": row.document, "settings": row.settings,
             "archived_at": row.archived_at}  # fmt: skip
     return _record(row, None, told)
+
+
+def _export(connection: sa.Connection, owner: int, identifier: uuid.UUID) -> Record | None:
+    """Its file stands for itself by its digest; before there is one, there is nothing to sign."""
+    row = _row(connection, export, owner, identifier)
+    if row is None or row.sha256 is None:
+        return None
+    told = {"definition": row.definition, "file": row.file, "bytes": row.size, "sha256": row.sha256.hex(),
+            "facts": {name: value for name, value in row.facts.items() if name != "placed"}}  # fmt: skip
+    return Record(row.version, row.study, {"id": str(row.uuid), **plain(told)})
 
 
 def _user(connection: sa.Connection, owner: int, identifier: uuid.UUID) -> Record | None:
@@ -157,6 +168,7 @@ def _mapping(connection: sa.Connection, owner: int, identifier: uuid.UUID) -> Re
 READERS: dict[str, Read] = {
     "configuration": _configuration,
     "credential": _credential,
+    "export": _export,
     "integration": _integration,
     "legal-hold": _legal_hold,
     "mapping": _mapping,

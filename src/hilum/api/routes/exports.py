@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import datetime
 import uuid
-from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
 from fastapi import Query, Request, Response
-from fastapi.responses import StreamingResponse
 
+from hilum.api import files
+from hilum.api.files import BYTES
 from hilum.api.items import Items
 from hilum.api.paging import Page, Paging
-from hilum.api.ranges import asked_range
 from hilum.api.services import Used
 from hilum.api.surface import Acting, Surface, allow
 from hilum.model.audit import Act
@@ -23,7 +21,6 @@ from hilum.services.exports import ExportView, Format, formats
 from hilum.store.exports import Filter
 
 router = Surface("/exports")
-BYTES = "application/octet-stream"
 
 
 @router.get("/formats")
@@ -85,18 +82,15 @@ async def read_export_job(services: Used, act: Acting, job_id: uuid.UUID) -> Exp
 async def download_export(services: Used, act: Acting, request: Request, job_id: uuid.UUID) -> Response:
     """The file, or the part of it that Range asks for. 409: not ready; 410: its time is over."""
     act.entity = f"export/{job_id}"
-    file = await services.exports.file(act, job_id)
-    digest = file.sha256.hex()
-    first, last, status = asked_range(request, file.size, f'"{digest}"')
-    headers = {
-        "content-disposition": f'attachment; filename="{file.name}"', "cache-control": "no-store",
-        "etag": f'"{digest}"', "accept-ranges": "bytes", "content-length": str(last + 1 - first),
-        "repr-digest": f"sha-256=:{base64.b64encode(file.sha256).decode()}:",
-    }  # fmt: skip
-    if status == 206:
-        headers["content-range"] = f"bytes {first}-{last}/{file.size}"
-        act.details |= {"range": f"{first}-{last}"}
-    return StreamingResponse(_stream(file.pieces(first, last)), status, headers, BYTES)
+    return files.answer(request, act, await services.exports.file(act, job_id))
+
+
+@router.post("/jobs/{job_id}/release")
+@allow("exports:create", audits="export.release", fails=(404, 409))
+async def release_export(services: Used, act: Acting, job_id: uuid.UUID) -> ExportView:
+    """It may be fetched from now on; this needs a signature for what it is (`POST /signatures`)."""
+    act.entity = f"export/{job_id}"
+    return await services.exports.release(act, job_id)
 
 
 @router.post("/jobs/{job_id}/cancel")
@@ -121,11 +115,6 @@ async def remove_export(services: Used, act: Acting, job_id: uuid.UUID) -> None:
     """Its file goes, its record stays."""
     act.entity = f"export/{job_id}"
     await services.exports.remove(act, job_id)
-
-
-async def _stream(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while piece := await asyncio.to_thread(next, pieces, b""):
-        yield piece
 
 
 def _micros(moment: datetime.datetime | None) -> int | None:

@@ -1,0 +1,111 @@
+"""Links to files of exports, for partners without an account: made, listed, revoked, and followed."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import uuid
+from typing import Any
+
+from hilum import clock
+from hilum.errors import Conflict, NotFound
+from hilum.model.access import Principal, PrincipalKind, Scope
+from hilum.model.audit import Act, Change
+from hilum.model.export import READY
+from hilum.services import export_requests
+from hilum.services.exports import Exports, File, found
+from hilum.store import Connection, Store, export_links, exports
+from hilum.store.export_links import Link
+
+HOUR = 3_600
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LinkView:
+    """A link. `downloads` null: any number; `url`: only in the answer that it is made by."""
+
+    id: uuid.UUID
+    receiver: str
+    downloads: int | None
+    used: int
+    made_by: str
+    created_at: datetime.datetime
+    expires_at: datetime.datetime
+    revoked_at: datetime.datetime | None
+    holds: bool
+    url: str | None = None
+
+
+class ExportLinks:
+    """The use cases."""
+
+    def __init__(self, store: Store, exports: Exports) -> None:
+        self._store = store
+        self._exports = exports
+
+    async def create(
+        self, act: Act, identifier: uuid.UUID, receiver: str, hours: int, downloads: int | None
+    ) -> LinkView:  # fmt: skip
+        """Raises NotFound, Refused (the source), Conflict where there is no file to fetch."""
+        within = self._store.within(act.organization)
+        one = await within.read(found, act.scope, identifier)
+        export_requests.scope_of(act, export_requests.permissions(one.definition))
+        await self._exports.opened(one)
+        link, secret = await within.change(act, _made, act, identifier, receiver, hours * HOUR, downloads)
+        return dataclasses.replace(_view(link), url=f"/api/v1/exports/links/{secret}")
+
+    async def list(self, scope: Scope, identifier: uuid.UUID) -> list[LinkView]:
+        """The newest first. Raises NotFound."""
+        return await self._store.within(scope.organization).read(_listed, scope, identifier)
+
+    async def revoke(self, act: Act, identifier: uuid.UUID, link: uuid.UUID) -> None:
+        """Raises NotFound, Conflict where it was revoked before."""
+        await self._store.within(act.organization).change(act, _revoked, act.scope, identifier, link)
+
+    async def follow(self, act: Act, text: str) -> File:
+        """The file behind a link; the act becomes that of its holder. Raises NotFound, Gone."""
+        token = export_links.read(text)
+        within = self._store.within(token.organization)
+        link, one = await within.read(_held, token)
+        act.scope, act.entity = Scope(token.organization), f"export/{one.uuid}"
+        act.principal = Principal(PrincipalKind.NOBODY, f"link:{link.uuid}", link.receiver, token.organization)
+        try:
+            file = await self._exports.opened(one)
+        except Conflict as error:
+            raise NotFound(str(error)) from None
+        await within.write(export_links.use, link)
+        await within.write(exports.fetched, one)
+        act.details |= {"sha256": file.sha256.hex(), "bytes": file.size, "link": str(link.uuid)}
+        return file
+
+
+def _made(
+    connection: Connection, act: Act, identifier: uuid.UUID, receiver: str, seconds: int, downloads: int | None
+) -> Change:  # fmt: skip
+    one = found(connection, act.scope, identifier)
+    if one.status not in READY:
+        raise Conflict(f"the export {identifier} is {one.status}: there is no file to fetch")
+    return export_links.create(connection, one, receiver, seconds, downloads, (act.principal.id, act.principal.name))
+
+
+def _listed(connection: Connection, scope: Scope, identifier: uuid.UUID) -> list[LinkView]:
+    return [_view(one) for one in export_links.of(connection, found(connection, scope, identifier))]
+
+
+def _revoked(connection: Connection, scope: Scope, identifier: uuid.UUID, link: uuid.UUID) -> Change:
+    return export_links.revoke(connection, found(connection, scope, identifier), link)
+
+
+def _held(connection: Connection, token: export_links.Token) -> tuple[Link, exports.Export]:
+    link = export_links.held(connection, token)
+    return link, exports.by_number(connection, link.organization, link.export)
+
+
+def _view(one: Link) -> LinkView:
+    spent = one.most is not None and one.used >= one.most
+    holds = one.revoked_at is None and not spent and one.expires_at > clock.micros()
+    revoked: Any = None if one.revoked_at is None else clock.from_micros(one.revoked_at)
+    return LinkView(
+        one.uuid, one.receiver, one.most, one.used, one.made_name, clock.from_micros(one.created_at),
+        clock.from_micros(one.expires_at), revoked, holds,
+    )  # fmt: skip
