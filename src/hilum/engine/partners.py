@@ -29,9 +29,19 @@ from hilum.outbound.limiter import Limiter
 from hilum.outbound.tokens import Token
 from hilum.pipeline.mapping import compile_mapping, form_of
 from hilum.sdk.authentication import OAuth2
-from hilum.sdk.contracts import Call, Connector, Destination, Exchange, Outbound, ProbeResult, Reply
+from hilum.sdk.contracts import (
+    Call,
+    Connector,
+    Deposit,
+    Depositor,
+    Destination,
+    Exchange,
+    Outbound,
+    ProbeResult,
+    Reply,
+)
 from hilum.sdk.faults import Failed, Fault, Timings
-from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
+from hilum.sdk.outcome import Ambiguous, Delivered, Deposited, Outcome, Permanent, Placed, Transient
 from hilum.security.references import Entries, Secrets, missing, vault_names
 from hilum.store import Connection, Store, endpoints, integrations, mappings, organizations, vault
 from hilum.store.integrations import Row
@@ -62,6 +72,7 @@ class Partner:
         self._mappings: dict[str, Callable[[bytes], bytes]] = {}
         self._exchange: Exchange[Any] | None = None
         self._destination: Destination[Any] | None = None
+        self._depositor: Depositor[Any] | None = None
         self._fault = Fault.REFUSED  # the last one that the breaker counted
 
     async def ask(self, call: Call, patience: float) -> Reply:
@@ -115,6 +126,17 @@ class Partner:
             self.breaker.success()
         return found
 
+    async def deposit(self, deposit: Deposit, pieces: AsyncIterator[bytes]) -> Deposited:
+        """Try once. Raises ConfigError where its connector takes no files; what `pieces` raises."""
+        if self._connector.depositor is None:
+            raise ConfigError(f"{self.endpoint.scheme} takes no files", where=self.endpoint.name)
+        if self._depositor is None:
+            self._depositor = self._connector.depositor(self.config, self._dialer)
+        done = await self._depositor.deposit(deposit, pieces)
+        if isinstance(done, Placed):
+            self.breaker.success()
+        return done
+
     def outgoing(self, body: bytes) -> bytes:
         """Raises ConfigError, StepError."""
         made = self._mapped("data_mapping", body)
@@ -125,10 +147,10 @@ class Partner:
         return self._mapped("response_mapping", body)
 
     async def close(self) -> None:
-        for part in (self._exchange, self._destination):
+        for part in (self._exchange, self._destination, self._depositor):
             if part is not None:
                 await part.close()
-        self._exchange = self._destination = None
+        self._exchange = self._destination = self._depositor = None
 
     def _mapped(self, key: str, body: bytes) -> bytes | None:
         document = getattr(self.endpoint, key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from hilum import clock
@@ -53,6 +53,23 @@ async def make(means: Means, one: Export, watch: Watch) -> Written:
     return Written(
         made.size, made.sha256, sealed, number, done.rows, done.aside, made.name, made.media_type, warnings, done.facts
     )
+
+
+async def pieces(means: Means, one: Export, made: Written, watch: Watch) -> AsyncIterator[bytes]:
+    """The file that was made, for who sends it on. Raises StoreError, OSError, Conflict (nobody wants it any more)."""
+    owner = (await means.store.within(one.organization).read(organizations.get, one.organization)).uuid
+    key = await means.vault.open(exports.key_place(one.organization, one.uuid), made.sealed)
+    bound = exports.bound(one.organization, one.uuid)
+    with dataset_files.opened(place(means.store.folder, owner, one), key, bound) as stream:
+        while piece := await asyncio.to_thread(stream.read, _PIECE):
+            watch.check()
+            yield piece
+
+
+async def remove(means: Means, one: Export) -> None:
+    """The file that was made is not wanted after all."""
+    owner = (await means.store.within(one.organization).read(organizations.get, one.organization)).uuid
+    await asyncio.to_thread(files.remove, place(means.store.folder, owner, one))
 
 
 def place(folder: Path, owner: uuid.UUID, one: Export) -> Path:

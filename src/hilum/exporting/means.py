@@ -7,7 +7,6 @@ import threading
 from collections.abc import Awaitable, Callable
 
 from hilum.errors import ConfigError, Conflict
-from hilum.sdk.contracts import Dialer
 from hilum.security.envelope import Sealing
 from hilum.security.references import Entries
 from hilum.store import Store
@@ -15,15 +14,12 @@ from hilum.store import Store
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Means:
-    """`flush` waits until results of deliveries are in their rows. `entries` None: nothing reads the vault, `dialer`:
-    nothing dials.
-    """
+    """`flush` waits until results of deliveries are in their rows. `entries` None: nothing reads the vault."""
 
     store: Store
     vault: Sealing
     flush: Callable[[], Awaitable[None]]
     entries: Entries | None = None
-    dialer: Dialer | None = None
 
     async def secret(self, organization: int, study: int | None, name: str) -> str:
         """What a credential's NAME or NAME.FIELD stands for. Raises ConfigError, StoreError."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, Self
 
 from hilum.model.configuration import Endpoint
 from hilum.model.delivery import DeliveryState
 from hilum.outbound.tokens import Token
-from hilum.sdk.contracts import Call, Dialer, ProbeResult, Reply
+from hilum.sdk.contracts import Call, Deposit, Dialer, ProbeResult, Reply
+from hilum.sdk.outcome import Deposited
 from hilum.security.envelope import Sealing
 from hilum.security.references import Entries
 from hilum.security.verdict import Verdict
@@ -118,6 +119,10 @@ class Partner(Protocol):
 
     async def probe(self) -> ProbeResult:
         """Test it without touching anything there. Raises HilumError, OSError."""
+        ...
+
+    async def deposit(self, deposit: Deposit, pieces: AsyncIterator[bytes]) -> Deposited:
+        """Hand a whole file over, once. Raises ConfigError where its connector takes none; what `pieces` raises."""
         ...
 
     def outgoing(self, body: bytes) -> bytes:

@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hilum.errors import Conflict, HilumError
-from hilum.jobs import Context
+from hilum import clock
+from hilum.errors import ConfigError, Conflict, HilumError, PartnerFailed
+from hilum.jobs import At, Context
 from hilum.model.access import HUB, Scope
 from hilum.model.audit import Act
-from hilum.model.export import ExportStatus
+from hilum.model.export import Destination, ExportStatus
 from hilum.model.retention import DAY
-from hilum.store import Store, exports, organizations
+from hilum.outbound.backoff import delay
+from hilum.sdk.contracts import Deposit
+from hilum.sdk.outcome import Permanent, Placed
+from hilum.store import exports, integrations, organizations
 from hilum.store.exports import Export
 from hilum.store.jobs import Job
+
+if TYPE_CHECKING:  # brings pyarrow, which a hub at work does without
+    from hilum.exporting.means import Means, Watch
 
 _TOLD = 0.5  # seconds from one report of progress to the next
 
@@ -47,18 +54,17 @@ async def run(context: Context, job: Job) -> dict[str, Any]:
 
 async def _made(context: Context, one: Export) -> exports.Written:
     """Raises Conflict where it was cancelled, NotFound where its source is gone, and what `making.make` raises."""
-    from hilum.exporting import making
     from hilum.exporting.means import Means, Watch
 
     assert context.vault is not None  # noqa: S101 - `run` looked
-    means = Means(context.store, context.vault, context.recorder.flush, context.entries, context.dialer)
+    means = Means(context.store, context.vault, context.recorder.flush, context.entries)
     await context.store.within(one.organization).write(exports.begin, one, None)
     watch = Watch()
-    task = asyncio.create_task(making.make(means, one, watch))
+    task = asyncio.create_task(_whole(context, means, one, watch))
     try:
         while not task.done():
             await asyncio.wait([task], timeout=_TOLD)
-            if not await _progress(context.store, one, watch.done, watch.rows):
+            if not await context.store.within(one.organization).write(exports.progress, one, watch.done, watch.rows):
                 watch.drop()
     finally:
         if not task.done():  # the hub ends, or the store does not answer: the thread must not write on
@@ -67,5 +73,48 @@ async def _made(context: Context, one: Export) -> exports.Written:
     return await task
 
 
-async def _progress(store: Store, one: Export, done: int, rows: int | None) -> bool:
-    return await store.within(one.organization).write(exports.progress, one, done, rows)
+async def _whole(context: Context, means: Means, one: Export, watch: Watch) -> exports.Written:
+    """The file, made and taken by its destination. Where either fails, nothing is left of it."""
+    from hilum.exporting import making
+
+    made = await making.make(means, one, watch)
+    if (wanted := one.definition.get("destination")) is not None:
+        try:
+            made.facts["placed"] = await _placed(context, means, one, made, Destination.model_validate(wanted), watch)
+        except BaseException:
+            await making.remove(means, one)
+            raise
+    return made
+
+
+async def _placed(
+    context: Context, means: Means, one: Export, made: exports.Written, wanted: Destination, watch: Watch
+) -> dict[str, Any]:  # fmt: skip
+    """Raises PartnerFailed where it was not taken, ConfigError, Conflict (nobody wants it any more)."""
+    from hilum.exporting import making
+
+    if context.partners is None:
+        raise ConfigError("nothing dials here: a hub that runs sends it")
+    owner, _, name = wanted.endpoint.partition("/")
+    there = await context.store.within(one.organization).read(integrations.named, Scope(one.organization), owner)
+    if there is None:
+        raise ConfigError(f"there is no endpoint {wanted.endpoint} any more")
+    deposit = Deposit(str(one.uuid), wanted.name or made.file, made.size, made.sha256, made.media_type)
+    async with context.partners.open(At.of(there, name)) as partner:
+        for attempt in range(1, partner.endpoint.retries + 2):
+            done = await partner.deposit(deposit, making.pieces(means, one, made, watch))
+            if isinstance(done, Placed):
+                told = {"endpoint": wanted.endpoint, "place": done.place, "detail": done.detail, "attempts": attempt}
+                return told | {"at": clock.iso(clock.micros())}
+            if isinstance(done, Permanent) or attempt > partner.endpoint.retries:
+                break
+            await _paused(watch, delay(attempt, getattr(done, "retry_after", None)))
+    raise PartnerFailed(f"{wanted.endpoint} did not take the file in {attempt} attempts: {done.detail}")
+
+
+async def _paused(watch: Watch, seconds: float) -> None:
+    """Raises Conflict as soon as nobody wants it any more."""
+    until = clock.monotonic() + seconds
+    while (left := until - clock.monotonic()) > 0:
+        watch.check()
+        await asyncio.sleep(min(left, _TOLD))

@@ -15,7 +15,7 @@ from hilum.services.integration_views import View
 
 AUTHENTICATIONS = {
     "API_KEY": "api_key", "OAUTH": "oauth2", "BASIC_AUTH": "basic", "TOKEN": "bearer", "NONE": "none", "JWT": "jwt",
-    "CERTIFICATE": "certificate",
+    "CERTIFICATE": "certificate", "SSH_KEY": "ssh_key", "ACCESS_KEY": "access_key",
 }  # fmt: skip
 TYPES = (
     "HL7", "FHIR", "PAYMENT_GATEWAY", "LAB_SYSTEM", "IMAGING_SYSTEM", "PHARMACY_SYSTEM", "EHR_SYSTEM", "INSURANCE",
@@ -39,6 +39,8 @@ _HELD = {  # which of its four fields an authentication keeps where
     "api_key": {"apiKey": "key"}, "oauth2": {"apiKey": "client_id", "apiSecret": "client_secret"},
     "basic": {"username": "username", "password": "password"}, "bearer": {"apiKey": "token"},
     "jwt": {"apiKey": "issuer", "apiSecret": "secret"}, "certificate": {"apiSecret": "key"}, "none": {},
+    "ssh_key": {"username": "username", "password": "passphrase", "apiSecret": "private_key"},
+    "access_key": {"apiKey": "access_key_id", "apiSecret": "secret_access_key"},
 }  # fmt: skip
 _SETTINGS = {  # what `config` says of an authentication, for which document 002 has no field
     "oauth2": {"tokenUrl": "token_url", "scopes": "scopes", "grantType": "grant_type"},

@@ -9,10 +9,10 @@ from typing import Any
 
 from hilum import clock
 from hilum.errors import Conflict, NotFound
+from hilum.exporting import requests
 from hilum.model.access import Principal, PrincipalKind, Scope
 from hilum.model.audit import Act, Change
 from hilum.model.export import READY
-from hilum.services import export_requests
 from hilum.services.exports import Exports, File, found
 from hilum.store import Connection, Store, export_links, exports
 from hilum.store.export_links import Link
@@ -49,7 +49,7 @@ class ExportLinks:
         """Raises NotFound, Refused (the source), Conflict where there is no file to fetch."""
         within = self._store.within(act.organization)
         one = await within.read(found, act.scope, identifier)
-        export_requests.scope_of(act, export_requests.permissions(one.definition))
+        requests.scope_of(act, requests.permissions(one.definition))
         await self._exports.opened(one)
         link, secret = await within.change(act, _made, act, identifier, receiver, hours * HOUR, downloads)
         return dataclasses.replace(_view(link), url=f"/api/v1/exports/links/{secret}")

@@ -13,12 +13,12 @@ from typing import Any
 
 from hilum import clock
 from hilum.errors import Conflict, Gone
+from hilum.exporting import requests
+from hilum.exporting.requests import Shape
 from hilum.model.access import Scope
 from hilum.model.audit import Act, Change
 from hilum.model.export import ENDED, NEEDED, READY, BulkWish, DataWish, ExportKind, ExportStatus
 from hilum.security.sealed_file import SealedReader
-from hilum.services import export_requests
-from hilum.services.export_requests import Shape
 from hilum.services.jobs import Jobs
 from hilum.services.policy import Intent, Policy
 from hilum.services.vault import Vault
@@ -144,13 +144,13 @@ class Exports:
 
     async def ask(self, act: Act, wanted: DataWish | BulkWish) -> ExportView:
         """A job makes it. Raises NotFound, ConfigError (format, options, variables), Refused, TooMany, Conflict."""
-        await export_requests.check(wanted)
+        await requests.check(wanted)
         own = self._store.within(act.organization)
         if isinstance(wanted, BulkWish):
-            shapes = [await export_requests.shape(one) for one in wanted.items]
+            shapes = [await requests.shape(one) for one in wanted.items]
             made = await own.change(act, _asked_bulk, act, wanted, shapes)
         else:
-            made = await own.change(act, _asked_data, act, wanted, await export_requests.shape(wanted))
+            made = await own.change(act, _asked_data, act, wanted, await requests.shape(wanted))
         await self._jobs.take_up(exports.JOB)
         return await self.show(act, made.uuid)
 
@@ -170,7 +170,7 @@ class Exports:
     async def retry(self, act: Act, identifier: uuid.UUID) -> ExportView:
         """What failed or was cancelled is made once more. Raises NotFound, Refused, Conflict."""
         one = await self._store.within(act.organization).read(found, act.scope, identifier)
-        export_requests.scope_of(act, export_requests.permissions(one.definition))
+        requests.scope_of(act, requests.permissions(one.definition))
         await self._store.within(act.organization).change(act, _changed, act.scope, identifier, exports.again)
         await self._jobs.take_up(exports.JOB)
         return await self.show(act, identifier)
@@ -179,7 +179,7 @@ class Exports:
         """From now on it may be fetched. Raises NotFound, Conflict, and what policy asks for: a signature."""
         within = self._store.within(act.organization)
         one = await within.read(found, act.scope, identifier)
-        export_requests.scope_of(act, export_requests.permissions(one.definition))
+        requests.scope_of(act, requests.permissions(one.definition))
         if one.status not in READY or one.release != NEEDED:
             raise Conflict(f"the export {identifier} does not wait for a release: it is {one.status}")
         digest = "" if one.sha256 is None else one.sha256.hex()
@@ -202,7 +202,7 @@ class Exports:
         """What to download. Raises NotFound, Refused, Gone (its time is over), Conflict (it is not ready)."""
         own = self._store.within(act.organization)
         one = await own.read(found, act.scope, identifier)
-        export_requests.scope_of(act, export_requests.permissions(one.definition))
+        requests.scope_of(act, requests.permissions(one.definition))
         file = await self.opened(one)
         await own.write(exports.fetched, one)
         act.details |= {"sha256": file.sha256.hex(), "bytes": file.size}
@@ -232,12 +232,12 @@ class Exports:
 
 
 def _asked_data(connection: Connection, act: Act, wanted: DataWish, shape: Shape) -> Change:
-    made = export_requests.data(connection, act, wanted, shape)
+    made = requests.data(connection, act, wanted, shape)
     return exports.ask(connection, act.organization, made, _limits(connection, act.organization))
 
 
 def _asked_bulk(connection: Connection, act: Act, wanted: BulkWish, shapes: list[Shape]) -> Change:
-    whole, parts = export_requests.bulk(connection, act, wanted, shapes)
+    whole, parts = requests.bulk(connection, act, wanted, shapes)
     asked = exports.ask(connection, act.organization, whole, _limits(connection, act.organization))
     for part in parts:
         exports.add(connection, act.organization, dataclasses.replace(part, parent=asked.result.id))

@@ -24,7 +24,9 @@ async def ruled(running: Any, **rules: Any) -> None:
     await running.hub.store.write(write)
 
 
-@pytest.mark.ledger_part("S1-23", "purpose, receiver's country, minimum necessary, de-identification: 403 EXP003, recorded")
+@pytest.mark.ledger_part(
+    "S1-23", "purpose, receiver's country, minimum necessary, de-identification: 403 EXP003, recorded"
+)
 @pytest.mark.parametrize(
     ("rules", "without", "given"),
     [
@@ -97,7 +99,12 @@ async def test_a_file_is_encrypted_for_its_recipients(exporting: Any, signed_in:
     assert pyrage.decrypt(fetched.content, [key]).startswith(b'"USUBJID"')
     assert done["facts"]["plain"]["sha256"] == plain["sha256"]  # the same before it was encrypted
     specialist = await signed_in("integration_specialist")
-    secret = {"name": "sponsor", "kind": "basic", "fields": {"username": "x"}, "secrets": {"password": "long enough pw"}}
+    secret = {
+        "name": "sponsor",
+        "kind": "basic",
+        "fields": {"username": "x"},
+        "secrets": {"password": "long enough pw"},
+    }
     made = await specialist.post("/credentials", json=secret)
     assert made.status_code == 201, made.text
     zipped = await exporting.exported(dataset, protect={"kind": "zip", "password": "sponsor.password"})

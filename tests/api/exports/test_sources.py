@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from hilum import clock
+
 pytestmark = pytest.mark.anyio
 
 
@@ -52,7 +54,7 @@ async def test_messages_and_what_became_of_them(running: Any, exporting: Any, me
 async def test_a_time_narrows_it_and_what_comes_later_is_not_in_it(running: Any, exporting: Any, message: Any) -> None:
     await running.send(message("C1"))
     await running.settled("delivered")
-    now = datetime.datetime.now(datetime.UTC)
+    now = clock.now()
     hour = datetime.timedelta(hours=1)
     for since, until, count in ((now - hour, now + hour, 1), (now + hour, None, 0), (None, now - hour, 0)):
         source = {"records": "messages", "since": since and since.isoformat(), "until": until and until.isoformat()}
@@ -151,4 +153,8 @@ async def test_conditions_hold_for_rows_of_a_data_set(exporting: Any) -> None:
     ):
         for format in ("csv", "cdisc-dataset-json-1.1", "xml"):  # the latter two say first how many there will be
             done = await exporting.exported(dataset, format, where=where, variables=["USUBJID"])
-            assert (done["status"], done["progress"]["rows_done"]) == ("succeeded", count), (where, format, done["error"])
+            assert (done["status"], done["progress"]["rows_done"]) == ("succeeded", count), (
+                where,
+                format,
+                done["error"],
+            )
