@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from hilum.cli import output
-from hilum.cli.client import Client, connect
-from hilum.cli.datasets import OfStudy, Options, find, options, trouble
+from hilum.cli.client import connect
+from hilum.cli.datasets import OfStudy, Options, find, options
+from hilum.cli.fetching import bar, fetched, made
 from hilum.cli.options import DATA, Data, Json, Organization
-from hilum.errors import ConfigError, HilumError
-
-_LOOK = 0.2  # seconds between looks at how far it is
+from hilum.errors import ConfigError
 
 
 def export(
@@ -31,7 +27,7 @@ def export(
     set_aside: Annotated[
         bool, typer.Option("--set-aside", help="What the format cannot hold goes to a file of exceptions (a ZIP).")
     ] = False,
-    purpose: Annotated[str | None, typer.Option(help="Why; it is kept with the record.")] = None,
+    purpose: Annotated[str, typer.Option(help="Why; it is kept with the record.")] = "",
     data: Data = DATA,
     organization: Organization = None,
     as_json: Json = False,
@@ -57,9 +53,9 @@ def export(
     async def work() -> dict[str, Any]:
         async with connect(data, organization=organization) as client:
             source = await find(client, dataset, study)
-            with _bar() as bar:
-                done = await _made(client, bar, {**wanted, "dataset": source["id"]})
-                await _fetched(client, bar, done, to)
+            with bar() as shown:
+                done = await made(client, shown, "/exports/data", {**wanted, "dataset": source["id"]})
+                await fetched(client, shown, done, to)
             return done
 
     done = asyncio.run(work())
@@ -72,42 +68,3 @@ def export(
         output.hint(f"warning: {one}")
     if done["set_aside"]:
         output.hint(f"{done['set_aside']:,} values could not be written: they are in exceptions.csv of that ZIP")
-
-
-def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=output.err, transient=True, disable=not output.err.is_terminal)
-
-
-async def _made(client: Client, bar: Progress, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Ask, and wait until it is there. Raises DataError, HilumError."""
-    found: dict[str, Any] = await client.post("/exports/data", **wanted)
-    task = bar.add_task("writing", total=found["progress"]["rows_total"])
-    while found["status"] in ("queued", "running"):
-        await asyncio.sleep(_LOOK)
-        found = await client.get(f"/exports/jobs/{found['id']}")
-        bar.update(task, total=found["progress"]["rows_total"], completed=found["progress"]["rows_done"])
-    if found["status"] == "failed":
-        raise trouble(found["error"])
-    if found["status"] not in ("succeeded", "partial"):
-        raise HilumError(f"the export was {found['status']}")
-    return found
-
-
-async def _fetched(client: Client, bar: Progress, done: dict[str, Any], to: Path) -> None:
-    """The file is there whole, compared with its SHA-256, or not at all. Raises HilumError, OSError."""
-    task, found = bar.add_task("fetching", total=done["bytes"]), hashlib.sha256()
-    partial = to.with_name(f".{to.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            async for piece in client.pieces(f"/exports/jobs/{done['id']}/download"):
-                file.write(piece)
-                found.update(piece)
-                bar.advance(task, len(piece))
-            file.flush()
-            os.fsync(file.fileno())
-        if found.hexdigest() != done["sha256"]:
-            raise HilumError("what came is not what was exported: its SHA-256 is another one")
-        partial.replace(to)
-    finally:
-        partial.unlink(missing_ok=True)

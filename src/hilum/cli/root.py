@@ -28,6 +28,7 @@ from hilum.cli import (
     lanes,
     messages,
     output,
+    package,
     replay,
     retention,
     send,
@@ -88,6 +89,7 @@ for command, panel in (
     (serve.serve, RUN), (demo.demo, RUN), (archive.backup, RUN), (archive.restore, RUN),
     (status.status, LOOK), (configuration.check, CHANGE), (configuration.plan, CHANGE), (configuration.apply, CHANGE),
     (configuration.release, CHANGE), (replay.replay, CHANGE), (export.export, LOOK),
+    (package.package, LOOK), (package.verify, LOOK),
     (send.send, BUILD), (validation.check_message, BUILD),
     (connectors.connectors, BUILD), (connectors.new_connector, BUILD),
 ):  # fmt: skip

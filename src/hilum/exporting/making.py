@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from hilum import clock
-from hilum.exporting import bulk, data, protect
+from hilum.exporting import bulk, data, package, protect
 from hilum.exporting.data import Written as Done
 from hilum.exporting.means import Means, Watch
 from hilum.exporting.parts import Made, Parts
@@ -25,7 +25,7 @@ from hilum.store.exports import Export, Written
 _WARNINGS = 100  # that are kept
 _PIECE = 1 << 20
 Maker = Callable[[Means, Export, Parts, Watch], Awaitable[Done]]
-MAKERS: Mapping[str, Maker] = {ExportKind.DATA: data.make, ExportKind.BULK: bulk.make}
+MAKERS: Mapping[str, Maker] = {ExportKind.DATA: data.make, ExportKind.BULK: bulk.make, ExportKind.PACKAGE: package.make}
 """By kind: what writes an export's files."""
 
 

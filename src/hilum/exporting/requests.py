@@ -12,19 +12,31 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hilum import clock
-from hilum.errors import ConfigError, NotFound, Refused
+from hilum.errors import ConfigError, Conflict, NotFound, Refused
 from hilum.model.access import Scope, permit
 from hilum.model.audit import Act
 from hilum.model.configuration import Integration
 from hilum.model.dataset import Dataset, Variable, dataset_of
-from hilum.model.export import BulkWish, DataWish, Destination, ExportKind, Records, Rows, Wish
+from hilum.model.export import (
+    NEEDED,
+    BulkWish,
+    DataWish,
+    Destination,
+    ExportKind,
+    Folder,
+    PackageWish,
+    Records,
+    Rows,
+    Wish,
+)
 from hilum.model.organization import ExportRules
 from hilum.model.vendor import Vendor
 from hilum.sdk.config import read
-from hilum.store import Connection, datasets, exports, integrations, organizations, vendors
+from hilum.store import Connection, datasets, exports, integrations, organizations, studies, vendors
 from hilum.store.exports import Wanted
 from hilum.store.listings import LISTINGS
 
+_MOST = 500  # data sets of a package
 PAYLOAD = "datasets:payload"
 """The permission that rows of data sets need."""
 
@@ -43,7 +55,7 @@ def permissions(definition: dict[str, Any]) -> set[str]:
     source = definition["source"]
     if "items" in source:
         return set().union(*(permissions(one) for one in source["items"]))
-    if "dataset" in source:
+    if "dataset" in source or "package" in source:
         return {PAYLOAD}
     listing = LISTINGS[source["records"]]
     return {listing.permission, *([listing.payload] if source.get("payload") and listing.payload else [])}
@@ -60,12 +72,12 @@ def scope_of(act: Act, needed: Iterable[str]) -> Scope:
     return Scope(act.organization, within)
 
 
-async def shape(wanted: Rows) -> Shape:
+async def shape(wanted: Rows | PackageWish) -> Shape:
     """Raises ConfigError (format, options)."""
     return await asyncio.to_thread(_shape, wanted)
 
 
-def _shape(wanted: Rows) -> Shape:
+def _shape(wanted: Rows | PackageWish) -> Shape:
     from hilum.sdk import table_formats  # brings pyarrow, which a hub at work does without
 
     kind = table_formats.exporter(wanted.format)
@@ -73,7 +85,7 @@ def _shape(wanted: Rows) -> Shape:
     return Shape(kind.names[0], kind.suffix, kind.media_type)
 
 
-async def check(wanted: Wish) -> None:
+async def check(wanted: Wish | PackageWish) -> None:
     """Raises ConfigError where its recipients are none."""
     if wanted.protect is not None:
         from hilum.exporting import protect  # brings pyarrow, which a hub at work does without
@@ -107,12 +119,54 @@ def bulk(connection: Connection, act: Act, wanted: BulkWish, shapes: list[Shape]
     return _row(act, wanted, study, ExportKind.BULK, definition, f"{wanted.name}.zip", "application/zip"), parts
 
 
+def package(connection: Connection, act: Act, wanted: PackageWish, shape: Shape) -> Wanted:
+    """A row for it: all data sets of a study, or some. It waits for its release. Raises what `data` does."""
+    rules = organizations.get(connection, act.organization).settings.exports
+    _obey(connection, act, rules, wanted)
+    if rules.deidentified:
+        raise Refused("this organization lets rows of data sets go de-identified only: a package has them as they are")
+    scope = scope_of(act, {PAYLOAD})
+    number = studies.numbers(connection, act.organization).get(wanted.study.lower())
+    if number is None or not scope.admits(number):
+        raise NotFound(f"there is no study {wanted.study}")
+    found, _ = datasets.listed(connection, act.organization, frozenset({number}), 0, _MOST)
+    by = {one.dataset: one for one in found}
+    missing = [one for one in wanted.datasets or () if one not in by]
+    if missing:
+        raise NotFound(f"there is no data set {missing[0]} in study {wanted.study}")
+    chosen = found if wanted.datasets is None else [by[one] for one in dict.fromkeys(wanted.datasets)]
+    if not chosen:
+        raise Conflict(f"study {wanted.study} has no data sets yet: import some first")
+    for one in chosen:
+        _least(rules, [each["name"] for each in one.document["variables"]], one.name)
+    source = {
+        "package": wanted.study, "datasets": [_laid(one, wanted.folders) for one in chosen],
+        "protocol": wanted.protocol,
+        "standards": {Folder.TABULATIONS: wanted.tabulation_standard, Folder.ANALYSIS: wanted.analysis_standard},
+    }  # fmt: skip
+    definition = {"source": source, "format": shape.format, "options": wanted.options}
+    row = _row(act, wanted, number, ExportKind.PACKAGE, definition, f"{wanted.study}-package.zip", "application/zip")
+    return dataclasses.replace(row, release=NEEDED)
+
+
+def _laid(one: datasets.Version, folders: Mapping[str, Folder]) -> dict[str, Any]:
+    """Where a data set stands: analysis data sets are called AD… (ADaM Implementation Guide, 3)."""
+    usual = Folder.ANALYSIS if one.name.upper().startswith("AD") else Folder.TABULATIONS
+    folder = folders.get(one.name, usual)
+    return {
+        "dataset": str(one.dataset), "name": one.name, "version": one.number, "rows": one.rows, "folder": folder
+    }  # fmt: skip
+
+
 def _row(
-    act: Act, wanted: Wish, study: int | None, kind: ExportKind, definition: dict[str, Any], file: str, media: str
+    act: Act, wanted: Wish | PackageWish, study: int | None, kind: ExportKind, definition: dict[str, Any], file: str,
+    media: str,
 ) -> Wanted:  # fmt: skip
     """`study` None: of none, so that only who may in all studies sees it."""
     asked = wanted.model_dump(mode="json", include={"purpose", "receiver", "protect", "destination"})
-    definition = {"variables": None, "where": [], "set_aside": False, "deidentify": None} | definition | asked
+    usual: dict[str, Any] = dict.fromkeys(("variables", "deidentify", "destination"))
+    usual |= {"where": [], "set_aside": False}
+    definition = usual | definition | asked
     file = exports.file_name(file)
     return Wanted(study, kind, definition, file, media, act.principal.id, act.principal.name)
 
@@ -190,7 +244,7 @@ def _least(rules: ExportRules, names: Iterable[str], name: str) -> None:
         raise Refused(f"this organization lets only some variables go (minimum necessary); {name} has others: {told}")
 
 
-def _obey(connection: Connection, act: Act, rules: ExportRules, wanted: Wish) -> None:
+def _obey(connection: Connection, act: Act, rules: ExportRules, wanted: Wish | PackageWish) -> None:
     """Raises Refused saying which rule forbids it, NotFound and ConfigError where it cannot be sent there."""
     if rules.purpose and not wanted.purpose.strip():
         raise Refused("this organization wants to know what an export is for: say its purpose")
@@ -199,7 +253,7 @@ def _obey(connection: Connection, act: Act, rules: ExportRules, wanted: Wish) ->
     if rules.countries and wanted.receiver.country not in rules.countries:
         told = wanted.receiver.country or "a country that is not named"
         raise Refused(f"this organization's data may not go to {told}: only to {', '.join(rules.countries)}")
-    if wanted.destination is not None:
+    if isinstance(wanted, Wish) and wanted.destination is not None:
         _reachable(connection, act, rules, wanted.destination)
 
 

@@ -49,7 +49,7 @@ async def opened(means: Means, one: Export, watch: Watch) -> AsyncIterator[Opene
     source = one.definition["source"]
     owner = (await means.store.within(one.organization).read(organizations.get, one.organization)).uuid
     if "records" not in source:
-        yield await _dataset(means, one.organization, owner, source)
+        yield await dataset_table(means, one.organization, owner, source)
         return
     path = files.path_of(means.store.folder, files.PACKAGES, owner, one.uuid)
     path = path.with_name(f"{path.name}.records{files.PARTIAL}")
@@ -59,7 +59,8 @@ async def opened(means: Means, one: Export, watch: Watch) -> AsyncIterator[Opene
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
 
-async def _dataset(means: Means, organization: int, owner: uuid.UUID, source: dict[str, Any]) -> Opened:
+async def dataset_table(means: Means, organization: int, owner: uuid.UUID, source: dict[str, Any]) -> Opened:
+    """A version of a data set; `owner` is the organization's own id. Raises NotFound, StoreError."""
     own = means.store.within(organization)
     version = await own.read(datasets.find, organization, uuid.UUID(source["dataset"]), source["version"])
     key = await means.vault.open(datasets.key_place(organization, version.uuid), version.sealed)

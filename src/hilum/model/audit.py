@@ -83,7 +83,7 @@ class Kind(enum.StrEnum):
 _READ = (
     "list", "read", "show", "search", "look", "body", "sent-body", "steps", "export", "key", "checkpoints", "check",
     "plan", "schema", "kinds", "usage", "verify", "back-up", "download", "preview", "history", "initializations",
-    "versions", "version", "diff", "stats", "stream", "failures", "connections",
+    "versions", "version", "diff", "stats", "stream", "failures", "connections", "fetch", "signature",
 )  # fmt: skip
 _CREATE = ("create", "invite", "ask", "request", "begin", "link", "replay")
 _DELETE = ("remove", "revoke", "purge", "end", "end-all", "lose")

@@ -20,6 +20,7 @@ class ExportKind(enum.StrEnum):
     DASHBOARD = "dashboard"
     REPORT = "report"
     BULK = "bulk"
+    PACKAGE = "package"
 
 
 class ExportStatus(enum.StrEnum):
@@ -172,3 +173,30 @@ class BulkWish(Wish):
 
     name: str = Field("export", pattern=r"^[\w.-]{1,80}$", description="What the ZIP is called, without its ending.")
     items: list[DataItem] = Field(..., min_length=1, max_length=100, description="What is in it.")
+
+
+class Folder(enum.StrEnum):
+    """Where a data set stands in module 5 of an eCTD (FDA, Study Data Technical Conformance Guide, 7)."""
+
+    TABULATIONS = "tabulations"
+    ANALYSIS = "analysis"
+
+
+class PackageWish(Part):
+    """A study's data sets as they are submitted: files, Define-XML, checks, a manifest, in the folders of an eCTD."""
+
+    study: Name = Field(..., description="The study's name.")
+    datasets: list[uuid.UUID] | None = Field(
+        None, min_length=1, max_length=500, description="These data sets; null: all of the study."
+    )
+    format: Literal["sas-xpt-v5", "cdisc-dataset-json-1.1"] = Field("sas-xpt-v5", description="Of the data files.")
+    options: dict[str, Any] = Field({}, max_length=50, description="Of the format, as its `options` say.")
+    folders: dict[Name, Folder] = Field(
+        {}, max_length=500, description="Where data sets stand by name; else AD… is analysis, all others tabulations."
+    )
+    protocol: Line = Field("", description="The protocol's name, for Define-XML.")
+    tabulation_standard: Line = Field("", pattern=r"^([A-Za-z-]+ [0-9.]+)?$", description="Such as SDTMIG 3.4.")
+    analysis_standard: Line = Field("", pattern=r"^([A-Za-z-]+ [0-9.]+)?$", description="Such as ADaMIG 1.3.")
+    purpose: Line = Field("", description="Why; it is kept with the record.")
+    receiver: Receiver = Field(Receiver(), description="Who gets it.")
+    protect: Protection | None = Field(None, description="Encrypted for its recipients; null: not.")

@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from hilum import clock
-from hilum.errors import Conflict, Gone
+from hilum.errors import Conflict, Gone, NotFound
 from hilum.exporting import requests
 from hilum.exporting.requests import Shape
 from hilum.model.access import Scope
 from hilum.model.audit import Act, Change
-from hilum.model.export import ENDED, NEEDED, READY, BulkWish, DataWish, ExportKind, ExportStatus
+from hilum.model.export import ENDED, NEEDED, READY, BulkWish, DataWish, ExportKind, ExportStatus, PackageWish
+from hilum.model.identifier import parse
 from hilum.security.sealed_file import SealedReader
 from hilum.services.jobs import Jobs
 from hilum.services.policy import Intent, Policy
 from hilum.services.vault import Vault
-from hilum.store import Connection, Store, exports, files, organizations, studies
+from hilum.store import Connection, Store, exports, files, organizations, records, signatures, studies
 from hilum.store.exports import Export, Filter, Limits
 
 RELEASE = "export.release"
@@ -98,6 +99,19 @@ class ExportView:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ReleaseSignature:
+    """The statement of who released an export, its Ed25519 seal and key (hexadecimal), and the record it is of.
+
+    `record_sha256` of the statement is that of the record's canonical JSON; the record has the file's SHA-256.
+    """
+
+    statement: str
+    seal: str
+    public_key: str
+    record: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class File:
     """What can be fetched; on the disk it lies sealed. `size` and `sha256` are of what is fetched."""
 
@@ -142,13 +156,15 @@ class Exports:
         self._jobs = jobs
         self._policy = policy
 
-    async def ask(self, act: Act, wanted: DataWish | BulkWish) -> ExportView:
+    async def ask(self, act: Act, wanted: DataWish | BulkWish | PackageWish) -> ExportView:
         """A job makes it. Raises NotFound, ConfigError (format, options, variables), Refused, TooMany, Conflict."""
         await requests.check(wanted)
         own = self._store.within(act.organization)
         if isinstance(wanted, BulkWish):
             shapes = [await requests.shape(one) for one in wanted.items]
             made = await own.change(act, _asked_bulk, act, wanted, shapes)
+        elif isinstance(wanted, PackageWish):
+            made = await own.change(act, _asked_package, act, wanted, await requests.shape(wanted))
         else:
             made = await own.change(act, _asked_data, act, wanted, await requests.shape(wanted))
         await self._jobs.take_up(exports.JOB)
@@ -188,6 +204,17 @@ class Exports:
         await within.change(act, exports.released, one, signed)
         return await self.show(act, identifier)
 
+    async def signature(self, act: Act, identifier: uuid.UUID) -> ReleaseSignature:
+        """What it was released by, for whoever verifies it elsewhere. Raises NotFound where nobody has signed."""
+        within = self._store.within(act.organization)
+        one = await within.read(found, act.scope, identifier)
+        number = parse(one.release)
+        made = None if number is None else await within.read(signatures.find, Scope(act.organization), number)
+        record = await within.read(records.read, act.organization, one.entity)
+        if made is None or record is None:
+            raise NotFound(f"the export {identifier} was not released by a signature")
+        return ReleaseSignature(made.text, made.seal.hex(), self._policy.public_key.hex(), record.document)
+
     async def remove(self, act: Act, identifier: uuid.UUID) -> None:
         """Its file goes, its record stays. Raises NotFound, Conflict where it still runs."""
         own = self._store.within(act.organization)
@@ -198,24 +225,25 @@ class Exports:
             await own.change(act, _changed, act.scope, identifier, exports.expire)
         await asyncio.to_thread(files.remove, await self._path(one))
 
-    async def file(self, act: Act, identifier: uuid.UUID) -> File:
-        """What to download. Raises NotFound, Refused, Gone (its time is over), Conflict (it is not ready)."""
+    async def file(self, act: Act, identifier: uuid.UUID, *, draft: bool = False) -> File:
+        """What to download; `draft`: to look at before it is released. Raises NotFound, Refused, Gone, Conflict."""
         own = self._store.within(act.organization)
         one = await own.read(found, act.scope, identifier)
         requests.scope_of(act, requests.permissions(one.definition))
-        file = await self.opened(one)
+        file = await self.opened(one, draft=draft)
         await own.write(exports.fetched, one)
+        act.details |= {"draft": True} if one.release == NEEDED else {}
         act.details |= {"sha256": file.sha256.hex(), "bytes": file.size}
         return file
 
-    async def opened(self, one: Export) -> File:
-        """Its file, for whoever may. Raises Gone (its time is over), Conflict (it is not ready)."""
+    async def opened(self, one: Export, *, draft: bool = False) -> File:
+        """Its file, for whoever may. Raises Gone (its time is over), Conflict (it is not ready, or not released)."""
         identifier = one.uuid
         if one.parent is not None:
             raise Conflict(f"the export {identifier} has no file of its own: it is in a package")
         if one.status == ExportStatus.EXPIRED or (one.status in READY and (one.expires_at or 0) <= clock.micros()):
             raise Gone(f"the file of export {identifier} is gone: its time is over")
-        if one.status in READY and one.release == NEEDED:
+        if one.status in READY and one.release == NEEDED and not draft:
             raise Conflict(f"the export {identifier} waits for its release: somebody has to sign for it first")
         if one.status not in READY or one.sealed is None or one.size is None or one.sha256 is None:
             raise Conflict(f"the export {identifier} has no file to fetch: it is {one.status}")
@@ -242,6 +270,11 @@ def _asked_bulk(connection: Connection, act: Act, wanted: BulkWish, shapes: list
     for part in parts:
         exports.add(connection, act.organization, dataclasses.replace(part, parent=asked.result.id))
     return asked
+
+
+def _asked_package(connection: Connection, act: Act, wanted: PackageWish, shape: Shape) -> Change:
+    made = requests.package(connection, act, wanted, shape)
+    return exports.ask(connection, act.organization, made, _limits(connection, act.organization))
 
 
 def _limits(connection: Connection, organization: int) -> Limits:

@@ -71,6 +71,11 @@ class Policy:
         self._signer = signer
         self._secret = hmac.digest(secret, b"hilum approvals", "sha256")
 
+    @property
+    def public_key(self) -> bytes:
+        """What signatures are verified with (Ed25519, 32 bytes)."""
+        return self._signer.public
+
     async def check(self, act: Act, intent: Intent) -> None:
         """Raises ReasonNeeded, ApprovalNeeded, SignatureNeeded, ConfigError (a policy that cannot be read).
 

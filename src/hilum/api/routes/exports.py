@@ -16,8 +16,8 @@ from hilum.api.paging import Page, Paging
 from hilum.api.services import Used
 from hilum.api.surface import Acting, Surface, allow
 from hilum.model.audit import Act
-from hilum.model.export import BulkWish, DataWish, ExportKind, ExportStatus
-from hilum.services.exports import ExportView, Format, formats
+from hilum.model.export import BulkWish, DataWish, ExportKind, ExportStatus, PackageWish
+from hilum.services.exports import ExportView, Format, ReleaseSignature, formats
 from hilum.store.exports import Filter
 
 router = Surface("/exports")
@@ -44,7 +44,14 @@ async def export_bulk(services: Used, act: Acting, response: Response, wanted: B
     return await _asked(services, act, response, wanted)
 
 
-async def _asked(services: Used, act: Act, response: Response, wanted: DataWish | BulkWish) -> ExportView:
+@router.post("/package", status_code=202)
+@allow("exports:create", audits="export.ask", fails=(404, 409, 429))
+async def export_package(services: Used, act: Acting, response: Response, wanted: PackageWish) -> ExportView:
+    """A study as it is submitted: data files, Define-XML, checks, a sealed manifest; it waits for a signature."""
+    return await _asked(services, act, response, wanted)
+
+
+async def _asked(services: Used, act: Act, response: Response, wanted: DataWish | BulkWish | PackageWish) -> ExportView:
     made = await services.exports.ask(act, wanted)
     response.headers["location"] = f"/api/v1/exports/jobs/{made.id}"
     return made
@@ -79,10 +86,16 @@ async def read_export_job(services: Used, act: Acting, job_id: uuid.UUID) -> Exp
 
 @router.get("/jobs/{job_id}/download", response_class=Response, responses={200: {"content": {BYTES: {}}}})
 @allow("exports:create", audits="export.download", fails=(409, 410, 416))
-async def download_export(services: Used, act: Acting, request: Request, job_id: uuid.UUID) -> Response:
-    """The file, or the part of it that Range asks for. 409: not ready; 410: its time is over."""
+async def download_export(
+    services: Used,
+    act: Acting,
+    request: Request,
+    job_id: uuid.UUID,
+    draft: Annotated[bool, Query(description="To look at it before it is released.")] = False,
+) -> Response:
+    """The file, or the part of it that Range asks for. 409: not ready, or not released; 410: its time is over."""
     act.entity = f"export/{job_id}"
-    return files.answer(request, act, await services.exports.file(act, job_id))
+    return files.answer(request, act, await services.exports.file(act, job_id, draft=draft))
 
 
 @router.post("/jobs/{job_id}/release")
@@ -91,6 +104,14 @@ async def release_export(services: Used, act: Acting, job_id: uuid.UUID) -> Expo
     """It may be fetched from now on; this needs a signature for what it is (`POST /signatures`)."""
     act.entity = f"export/{job_id}"
     return await services.exports.release(act, job_id)
+
+
+@router.get("/jobs/{job_id}/signature")
+@allow("exports:read", audits="export.signature")
+async def read_export_signature(services: Used, act: Acting, job_id: uuid.UUID) -> ReleaseSignature:
+    """Who released it, sealed: `hilum verify PACKAGE --signature FILE` takes it."""
+    act.entity = f"export/{job_id}"
+    return await services.exports.signature(act, job_id)
 
 
 @router.post("/jobs/{job_id}/cancel")
