@@ -64,13 +64,26 @@ class Person:
 def _person(number: int, given: str, family: str, phone: str, born: str, code: str, city: str, street: str) -> Person:
     mail = "".join(char for char in unicodedata.normalize("NFKD", family) if char.isascii() and char.isalpha()).lower()
     return Person(
-        given, family, f"{number:02}47{number * 37 % 90 + 10}{number * 53 % 900 + 100}", f"ABC-{700 + number}-{1000 + number * 7}",
-        phone, f"{mail}{number}@klinik-{number}.example.org", f"{510 + number}-{20 + number}-{4300 + number * 11}",
-        datetime.date.fromisoformat(born), datetime.date(2019, 1, 3) + datetime.timedelta(number * 17), code, city, street,
-        f"10.{20 + number}.{30 + number}.{140 + number}", f"https://portal{number}.example.net/u/{number}f{number}x",
-        f"SN{number}K{88000 + number * 13}", f"{'ABCDEFGHKLMNPRST'[number]}{612000000 + number * 7919}",
-        f"DE{number + 12}37040044053201{3000 + number:04}", f"1HGCM82633A{100000 + number * 77}", "FM"[number % 2],
-    )  # fmt: skip
+        given=given,
+        family=family,
+        mrn=f"{number:02}47{number * 37 % 90 + 10}{number * 53 % 900 + 100}",
+        subject=f"ABC-{700 + number}-{1000 + number * 7}",
+        phone=phone,
+        email=f"{mail}{number}@klinik-{number}.example.org",
+        ssn=f"{510 + number}-{20 + number}-{4300 + number * 11}",
+        born=datetime.date.fromisoformat(born),
+        seen=datetime.date(2019, 1, 3) + datetime.timedelta(number * 17),
+        code=code,
+        city=city,
+        street=street,
+        ip=f"10.{20 + number}.{30 + number}.{140 + number}",
+        url=f"https://portal{number}.example.net/u/{number}f{number}x",
+        serial=f"SN{number}K{88000 + number * 13}",
+        plan=f"{'ABCDEFGHKLMNPRST'[number]}{612000000 + number * 7919}",
+        account=f"DE{number + 12}37040044053201{3000 + number:04}",
+        vin=f"1HGCM82633A{100000 + number * 77}",
+        sex="FM"[number % 2],
+    )
 
 
 PEOPLE = tuple(
@@ -135,10 +148,19 @@ def _in_words(value: str, words: set[str]) -> bool:
 def writings(day: datetime.date) -> list[str]:
     """A date in the ways that people and systems write it."""
     return [
-        f"{day:%Y-%m-%d}", f"{day:%Y-%m-%dT}08:30:00Z", f"{day:%Y%m%d}", f"{day:%d.%m.%Y}", f"{day:%m/%d/%Y}", f"{day:%d-%b-%Y}",
-        f"{day:%d%b%Y}".upper(), f"{day:%B} {day.day}, {day.year}", f"{day.day} {day:%B} {day.year}", f"{day:%Y/%m/%d}",
-        f"{day:%d.%m.%y}", f"{day:%m/%d/%y}",
-    ]  # fmt: skip
+        f"{day:%Y-%m-%d}",
+        f"{day:%Y-%m-%dT}08:30:00Z",
+        f"{day:%Y%m%d}",
+        f"{day:%d.%m.%Y}",
+        f"{day:%m/%d/%Y}",
+        f"{day:%d-%b-%Y}",
+        f"{day:%d%b%Y}".upper(),
+        f"{day:%B} {day.day}, {day.year}",
+        f"{day.day} {day:%B} {day.year}",
+        f"{day:%Y/%m/%d}",
+        f"{day:%d.%m.%y}",
+        f"{day:%m/%d/%y}",
+    ]
 
 
 def find_leaks(text: str, people: tuple[Person, ...] = PEOPLE) -> list[str]:

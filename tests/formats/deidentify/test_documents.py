@@ -46,6 +46,29 @@ def strict(profile: Make) -> Deidentifier:
         ({"lat": 52.5, "longitude": 13.4}, None),
         ({"token": "abc", "x-api-key": "d"}, None),
         ({"state": "NH", "country": "a very long text that is the name of no country at all"}, {"state": "NH"}),
+        (
+            {"coding": [{"code": "X", "display": "A disease"}], "text": "A disease"},
+            {"coding": [{"code": "X", "display": "A disease"}], "text": "A disease"},
+        ),
+        (
+            {"coding": [{"code": "X", "display": "A disease"}], "text": "A disease of Jane"},
+            {"coding": [{"code": "X", "display": "A disease"}]},
+        ),
+        (
+            {
+                "coding": [
+                    {"system": "http://loinc.org", "code": "1"},
+                    {"system": "https://mercy.example.org", "code": "2"},
+                ]
+            },
+            {"coding": [{"system": "http://loinc.org", "code": "1"}, {"code": "2"}]},
+        ),
+        ({"extension": [{"url": "https://mercy.example.org/x", "valueCode": "a"}]}, None),
+        (
+            {"extension": [{"url": "http://hl7.org/fhir/x", "valueCode": "a1"}]},
+            {"extension": [{"url": "http://hl7.org/fhir/x", "valueCode": "a1"}]},
+        ),
+        ({"system": "Jane's PC"}, None),
         ([], []),
         ({}, {}),
         ("MSH|", "MSH|\r"),
@@ -160,13 +183,13 @@ def test_too_deep_is_gone(strict: Deidentifier) -> None:
     assert strict.document(deep) is None
 
 
+_KEYS = "resourceType identifier system text id subject code coding display reference valueAge date name age data mrn"
+_OBJECTS = st.text(max_size=10) | st.sampled_from(_KEYS.split())
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10) | st.sampled_from(
-        ["resourceType", "identifier", "subject", "code", "coding", "display", "reference", "valueAge", "date", "name", "age"]
-    ), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_OBJECTS, inner, max_size=4),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @given(document=_JSON, kind=st.sampled_from(list(Kind)), scrub=st.booleans())

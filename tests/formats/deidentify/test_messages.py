@@ -110,10 +110,12 @@ def test_observations_that_observe_an_identifier(strict: Deidentifier) -> None:
             "OBX|5|NM|X^Oxygen on room air||97",
             "OBX|6|CWE|X^Mother has fever||Y^Yes^L",
             "OBX|7|TS|X^Date of visit||20190103",
+            "OBX|8|NM|30525-0^Age^LN||1100|mo",
+            "OBX|9|CWE|X^City||Y~S^Springfield",
         )
     )
-    values = [done.get(f"OBX[{n}]-5.1") or "" for n in range(1, 8)]
-    assert values == ["90", "90+", "", "", "97", "Y", "2019"]
+    values = [done.get(f"OBX[{n}]-5") or "" for n in range(1, 10)]
+    assert values == ["90", "90+", "", "", "97", "Y", "2019", "1080", ""]
 
 
 def test_other_delimiters_and_character_sets(strict: Deidentifier) -> None:

@@ -18,18 +18,21 @@ def _message(one: Any, version: str) -> Message:
     """An ORU of a person, with everything that is planted, in the fields where it stands and in notes."""
     born, seen = f"{one.born:%Y%m%d}", f"{one.seen:%Y%m%d}0830"
     name, address = f"{one.family}^{one.given}", f"{one.street}^^{one.city}^NH^{one.code}^USA"
-    note = f"{one.family.lower()} phoned {one.phone} on {one.seen:%d.%m.%Y}, MRN {one.mrn}, {one.city}; {one.email} {one.url}"
+    note = f"{one.family.lower()} phoned {one.phone} on {one.seen:%d.%m.%Y}, MRN {one.mrn}, {one.city}; {one.email}"
+    note += f" {one.url}"
+    staff, doctor = f"{one.mrn}^{name}", f"77^House^{one.family}"
     lines = [
         rf"MSH|^~\&|LAB|{one.city} CLINIC|HIS|WARD|{seen}||ORU^R01^ORU_R01|CTL{one.mrn}|P|{version}||||||UNICODE UTF-8",
-        f"PID|1|{one.ssn}|{one.mrn}^^^{one.city}^MR~{one.account}^^^BANK||{name}||{born}|{one.sex}||2106-3^White^HL70005|{address}|"
-        f"{one.city}|{one.phone}^PRN^PH^{one.email}|||M||{one.plan}|{one.ssn}|{one.serial}^NH||2186-5^Not Hispanic^HL70189|{one.city}",
-        f"PD1||||{one.mrn}^{name}",
+        f"PID|1|{one.ssn}|{one.mrn}^^^{one.city}^MR~{one.account}^^^BANK||{name}||{born}|{one.sex}||2106-3^White^HL70005|"
+        f"{address}|{one.city}|{one.phone}^PRN^PH^{one.email}|||M||{one.plan}|{one.ssn}|{one.serial}^NH||"
+        f"2186-5^Not Hispanic^HL70189|{one.city}",
+        f"PD1||||{staff}",
         f"NK1|1|{name}|SPO|{address}|{one.phone}",
-        f"PV1|1|I|{one.city}^12^3|||||77^House^{one.family}|||||||||||{one.account}|||||||||||||||||||||||||{seen}",
+        f"PV1|1|I|{one.city}^12^3|||||{doctor}|||||||||||{one.account}|||||||||||||||||||||||||{seen}",
         f"GT1|1|{one.plan}|{name}||{address}|{one.phone}",
         f"IN1|1|PLAN^{one.plan}|{one.plan}|Mutual of {one.city}||||||||||||{name}|||||||||||||||||||{one.plan}",
         f"ORC|RE|{one.account}|{one.serial}||||||{seen}",
-        f"OBR|1|{one.account}|{one.serial}|24323-8^Metabolic panel^LN|||{seen}||||||{note}||||77^House^{one.family}|{one.phone}",
+        f"OBR|1|{one.account}|{one.serial}|24323-8^Metabolic panel^LN|||{seen}||||||{note}||||{doctor}|{one.phone}",
         f"OBX|1|NM|2345-7^Glucose^LN||5.4|mmol/L^mmol per litre^UCUM|3.9-6.1|N|||F|||{seen}||77^{name}",
         f"OBX|2|ST|5778-6^Color of Urine^LN||positive||||||F|||{seen}",
         f"OBX|3|ST|48767-8^Annotation comment^LN||{note}||||||F",
@@ -43,7 +46,8 @@ def _message(one: Any, version: str) -> Message:
         f"OBX|11|ED|X4^Scan^L||{one.url}^Image^JPEG^Base64^{one.serial}||||||F",
         f"NTE|1|L|{note}",
         f"ZPI|1|{name}|{one.ssn}|{one.ip}|{one.vin}",
-        f"OBX|12|ST|X5^Note^L||device {one.serial}, VIN {one.vin}, from {one.ip}||||||F|{one.ip}|{one.vin}|{one.url}|{one.plan}",
+        f"OBX|12|ST|X5^Note^L||device {one.serial}, VIN {one.vin}, from {one.ip}||||||F|{one.ip}|{one.vin}|{one.url}|"
+        f"{one.plan}",
     ]  # fmt: skip
     return Message.parse("\r".join(lines).encode())
 
@@ -75,55 +79,80 @@ def test_messages(version: str, text: Action | None, people: Any, leaks: Make, p
     assert len({str(message["PID-3"]) for message in done}) == len(people)
 
 
+def _patient(one: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Patient",
+        "id": one.mrn,
+        "text": {"status": "generated", "div": f"<div>{one.name}</div>"},
+        "identifier": [
+            {"system": "urn:oid:1.2.3", "value": one.mrn},
+            {"system": "ssn", "value": one.ssn},
+            {"value": one.plan},
+        ],
+        "name": [{"use": "official", "family": one.family, "given": [one.given], "text": one.name}],
+        "telecom": [{"system": "phone", "value": one.phone}, {"system": "email", "value": one.email}],
+        "gender": "female" if one.sex == "F" else "male",
+        "birthDate": f"{one.born:%Y-%m-%d}",
+        "address": [
+            {
+                "line": [one.street],
+                "city": one.city,
+                "state": "NH",
+                "postalCode": one.code,
+                "country": "US",
+                "text": f"{one.street}, {one.city}",
+            }
+        ],
+        "photo": [{"contentType": "image/jpeg", "url": one.url}],
+        "contact": [{"name": {"family": one.family}}],
+        "extension": [
+            {
+                "url": "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName",
+                "valueString": one.family,
+            }
+        ],
+        "generalPractitioner": [{"display": f"Dr. {one.family}"}],
+    }
+
+
 def _bundle(one: Any) -> dict[str, Any]:
     note = f"{one.given.lower()} {one.family.upper()} called {one.phone} on {one.seen:%B %d, %Y}"
+    glucose = {
+        "resourceType": "Observation",
+        "id": f"obs-{one.mrn}",
+        "status": "final",
+        "issued": f"{one.seen:%Y-%m-%d}T08:30:00Z",
+        "code": {
+            "coding": [{"system": "http://loinc.org", "code": "2345-7", "display": "Glucose"}],
+            "text": f"Glucose of {one.name}",
+        },
+        "subject": {"reference": f"Patient/{one.mrn}", "display": one.name},
+        "effectiveDateTime": f"{one.seen:%Y-%m-%d}",
+        "valueQuantity": {"value": 5.4, "unit": "mmol/L"},
+        "note": [{"text": note}],
+        "device": {"display": one.serial},
+    }
+    age = {
+        "resourceType": "Observation",
+        "status": "final",
+        "valueQuantity": {"value": one.age, "unit": "years"},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "30525-0", "display": "Age"}]},
+        "subject": {"reference": f"Patient/{one.mrn}"},
+    }
+    device = {
+        "resourceType": "Device",
+        "serialNumber": one.serial,
+        "udiCarrier": [{"carrierHRF": one.serial}],
+        "url": one.url,
+        "note": [{"text": f"VIN {one.vin}, account {one.account}, {one.ip}"}],
+    }
+    first = {"fullUrl": f"{one.url}/Patient/{one.mrn}", "resource": _patient(one)}
     return {
         "resourceType": "Bundle",
         "type": "collection",
         "timestamp": f"{one.seen:%Y-%m-%d}T08:30:00Z",
-        "entry": [
-            {
-                "fullUrl": f"{one.url}/Patient/{one.mrn}",
-                "resource": {
-                    "resourceType": "Patient", "id": one.mrn, "text": {"status": "generated", "div": f"<div>{one.name}</div>"},
-                    "identifier": [{"system": "urn:oid:1.2.3", "value": one.mrn}, {"system": "ssn", "value": one.ssn},
-                                   {"value": one.plan}],
-                    "name": [{"use": "official", "family": one.family, "given": [one.given], "text": one.name}],
-                    "telecom": [{"system": "phone", "value": one.phone}, {"system": "email", "value": one.email}],
-                    "gender": "female" if one.sex == "F" else "male", "birthDate": f"{one.born:%Y-%m-%d}",
-                    "address": [{"line": [one.street], "city": one.city, "state": "NH", "postalCode": one.code, "country": "US",
-                                 "text": f"{one.street}, {one.city}"}],
-                    "photo": [{"contentType": "image/jpeg", "url": one.url}], "contact": [{"name": {"family": one.family}}],
-                    "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName",
-                                   "valueString": one.family}],
-                    "generalPractitioner": [{"display": f"Dr. {one.family}"}],
-                },
-            },
-            {
-                "resource": {
-                    "resourceType": "Observation", "id": f"obs-{one.mrn}", "status": "final", "issued": f"{one.seen:%Y-%m-%d}T08:30:00Z",
-                    "code": {"coding": [{"system": "http://loinc.org", "code": "2345-7", "display": "Glucose"}],
-                             "text": f"Glucose of {one.name}"},
-                    "subject": {"reference": f"Patient/{one.mrn}", "display": one.name},
-                    "effectiveDateTime": f"{one.seen:%Y-%m-%d}", "valueQuantity": {"value": 5.4, "unit": "mmol/L"},
-                    "note": [{"text": note}], "device": {"display": one.serial},
-                },
-            },
-            {
-                "resource": {
-                    "resourceType": "Observation", "status": "final", "valueQuantity": {"value": one.age, "unit": "years"},
-                    "code": {"coding": [{"system": "http://loinc.org", "code": "30525-0", "display": "Age"}]},
-                    "subject": {"reference": f"Patient/{one.mrn}"},
-                },
-            },
-            {
-                "resource": {
-                    "resourceType": "Device", "serialNumber": one.serial, "udiCarrier": [{"carrierHRF": one.serial}],
-                    "url": one.url, "note": [{"text": f"VIN {one.vin}, account {one.account}, {one.ip}"}],
-                },
-            },
-        ],
-    }  # fmt: skip
+        "entry": [first, *({"resource": resource} for resource in (glucose, age, device))],
+    }
 
 
 @pytest.mark.ledger_part("S1-24", "FHIR resources: nothing planted leaves under Safe Harbor, results stay")
@@ -153,8 +182,16 @@ def test_resources(text: Action | None, people: Any, leaks: Make, profile: Make)
 
 def _execution(one: Any) -> dict[str, Any]:
     """What the hub keeps of a request and its answer, bodies as text in text."""
-    body = {"patientId": one.mrn, "firstName": one.given, "nachname": one.family, "geburtsdatum": f"{one.born:%d.%m.%Y}",
-            "alter": one.age, "diagnosis": "I10", "result": 5.4, "comment": f"{one.family} lives in {one.city}"}  # fmt: skip
+    body = {
+        "patientId": one.mrn,
+        "firstName": one.given,
+        "nachname": one.family,
+        "geburtsdatum": f"{one.born:%d.%m.%Y}",
+        "alter": one.age,
+        "diagnosis": "I10",
+        "result": 5.4,
+        "comment": f"{one.family} lives in {one.city}",
+    }
     return {
         "correlationId": f"c-{one.mrn}",
         "request": {
@@ -225,9 +262,16 @@ def test_logs_and_notes(people: Any, leaks: Make, ways: Make, profile: Make) -> 
     given, done = [], []
     for one in people:
         known = Known.of(
-            [(Meaning.NAME, one.name), (Meaning.MRN, one.mrn), (Meaning.SUBJECT, one.subject), (Meaning.STREET, one.street),
-             (Meaning.PLACE, one.city), (Meaning.DEVICE, one.serial), (Meaning.PLAN, one.plan)]
-        )  # fmt: skip
+            [
+                (Meaning.NAME, one.name),
+                (Meaning.MRN, one.mrn),
+                (Meaning.SUBJECT, one.subject),
+                (Meaning.STREET, one.street),
+                (Meaning.PLACE, one.city),
+                (Meaning.DEVICE, one.serial),
+                (Meaning.PLAN, one.plan),
+            ]
+        )
         for note in _notes(one, ways):
             given.append(note)
             done.append(ours.text(note, known))

@@ -19,6 +19,14 @@ VISITS = 6
 FORMATS = ("csv", "json", "ndjson", "xml", "sas-xpt-v5", "cdisc-dataset-json-1.1")
 Make = Callable[..., Any]
 
+
+def _note(one: Any, visit: int) -> str:
+    return (
+        f"Visit {visit}: {one.family.lower()} called from {one.phone}, born {one.born:%d.%m.%Y}, MRN {one.mrn}, "
+        f"lives at {one.street}, {one.city}; device S/N {one.serial}, mail {one.email}"
+    )
+
+
 # name when it is well named, when it is in German, when nobody thought about it; what it holds; its type
 COLUMNS: tuple[tuple[str, str, str, Callable[[Any, int], Any], DataType], ...] = (
     ("USUBJID", "proband_id", "USUBJID", lambda one, _: one.subject, DataType.STRING),
@@ -43,7 +51,7 @@ COLUMNS: tuple[tuple[str, str, str, Callable[[Any, int], Any], DataType], ...] =
     ("VIN", "Fahrgestellnummer", "COL19", lambda one, _: one.vin, DataType.STRING),
     ("VISDTC", "besuchsdatum", "COL20", lambda one, _: f"{one.seen:%d.%m.%Y}", DataType.STRING),
     ("INVNAM", "pruefarzt", "COL21", lambda one, _: f"Dr. {one.family}", DataType.STRING),
-    ("COMMENT", "bemerkung", "COL22", lambda one, visit: _note(one, visit), DataType.STRING),
+    ("COMMENT", "bemerkung", "COL22", _note, DataType.STRING),
     ("CONTACT", "notfallkontakt", "COL23", lambda one, _: one.name.upper(), DataType.STRING),
     ("INSTANT", "zeitstempel", "COL24", lambda one, _: f"{one.seen:%Y-%m-%d}T08:30:00Z", DataType.DATETIME),
     # What shall stay.
@@ -58,16 +66,11 @@ COLUMNS: tuple[tuple[str, str, str, Callable[[Any, int], Any], DataType], ...] =
 )  # fmt: skip
 
 
-def _note(one: Any, visit: int) -> str:
-    return (
-        f"Visit {visit}: {one.family.lower()} called from {one.phone}, born {one.born:%d.%m.%Y}, MRN {one.mrn}, lives at "
-        f"{one.street}, {one.city}; device S/N {one.serial}, mail {one.email}"
-    )
-
-
 def _table(people: Any, batch_of: Make, place: int) -> tuple[Dataset, list[pa.RecordBatch]]:
-    dataset = Dataset("PLANTED", tuple(Variable(column[place], column[4], length=200 if column[4] is DataType.STRING else None)
-                                       for column in COLUMNS))  # fmt: skip
+    variables = [
+        Variable(str(one[place]), one[4], length=200 if one[4] is DataType.STRING else None) for one in COLUMNS
+    ]
+    dataset = Dataset("PLANTED", tuple(variables))
     rows = [(one, visit) for one in people for visit in range(VISITS)]
     columns = {column[place]: [column[3](one, visit) for one, visit in rows] for column in COLUMNS}
     whole = batch_of(dataset, columns)

@@ -52,16 +52,19 @@ def test_every_class_of_the_rule_has_names() -> None:
     assert {LETTERS[meaning] for meaning in MEANT if meaning in LETTERS} == set("ABCDEFGHIJKLMNOPQR")
 
 
-@pytest.mark.parametrize(
-    "name",
+NONE = (
     "STUDYID DOMAIN SEX RACE LBTESTCD LBTEST LBSTRESN LBORRESU AEDECOD AESEQ VISIT VISITNUM EPOCH PARAMCD AVAL TRT01A "
-    "SAFFL AESTDY LBNRIND VSPOS number_of_visits study_id visit_no age_unit time_point birthWeight study_day".split(),
+    "SAFFL AESTDY LBNRIND VSPOS number_of_visits study_id visit_no age_unit time_point birthWeight study_day"
 )
+DECIDED = "AETERM LBORRES QVAL AVALC result diagnosis icd10 test_name blood_type gender"
+
+
+@pytest.mark.parametrize("name", NONE.split())
 def test_names_that_mean_none(name: str) -> None:
     assert by_name(name) is Meaning.PLAIN
 
 
-@pytest.mark.parametrize("name", "AETERM LBORRES QVAL AVALC result diagnosis icd10 test_name blood_type gender".split())
+@pytest.mark.parametrize("name", DECIDED.split())
 def test_names_whose_values_decide(name: str) -> None:
     assert by_name(name) is Meaning.TYPED
 
