@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from hilum import clock
-from hilum.exporting import bulk, data, package, protect
+from hilum.exporting import bulk, data, package, pages, protect
 from hilum.exporting.data import Written as Done
 from hilum.exporting.means import Means, Watch
 from hilum.exporting.parts import Made, Parts
@@ -25,7 +25,10 @@ from hilum.store.exports import Export, Written
 _WARNINGS = 100  # that are kept
 _PIECE = 1 << 20
 Maker = Callable[[Means, Export, Parts, Watch], Awaitable[Done]]
-MAKERS: Mapping[str, Maker] = {ExportKind.DATA: data.make, ExportKind.BULK: bulk.make, ExportKind.PACKAGE: package.make}
+MAKERS: Mapping[str, Maker] = {
+    ExportKind.DATA: data.make, ExportKind.BULK: bulk.make, ExportKind.PACKAGE: package.make,
+    ExportKind.REPORT: pages.make, ExportKind.DASHBOARD: pages.make,
+}  # fmt: skip
 """By kind: what writes an export's files."""
 
 
@@ -34,6 +37,7 @@ async def make(means: Means, one: Export, watch: Watch) -> Written:
     owner = (await means.store.within(one.organization).read(organizations.get, one.organization)).uuid
     target, bound = place(means.store.folder, owner, one), exports.bound(one.organization, one.uuid)
     parts = Parts(target, bound, one.created_at)
+    await asyncio.to_thread(_tidy, target)
     try:
         done = await MAKERS[one.kind](means, one, parts, watch)
         made = await asyncio.to_thread(parts.finish, done.media_type, f"{Path(one.file).stem}.zip", packed=done.packed)
@@ -70,6 +74,12 @@ async def remove(means: Means, one: Export) -> None:
     """The file that was made is not wanted after all."""
     owner = (await means.store.within(one.organization).read(organizations.get, one.organization)).uuid
     await asyncio.to_thread(files.remove, place(means.store.folder, owner, one))
+
+
+def _tidy(target: Path) -> None:
+    """What a try that was killed has left."""
+    for path in target.parent.glob(f"{target.name}.*{files.PARTIAL}"):
+        path.unlink(missing_ok=True)
 
 
 def place(folder: Path, owner: uuid.UUID, one: Export) -> Path:
