@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from hilum.app import SOCKET
+from hilum.exporting.verifying import verify
 
 pytestmark = pytest.mark.anyio
 ROWS = 150_000
@@ -73,3 +74,22 @@ async def test_kills_amid_import_and_export(e2e: Any, tmp_path: Path) -> None:
         undisturbed = await reached(http, f"/exports/jobs/{again['id']}", lambda one: one["status"] in ended)
         assert undisturbed["sha256"] == done["sha256"]
         assert not list(hub.data.rglob("*.partial"))
+        path = await _packed(http)
+        hub.kill()
+    await hub.start()
+    async with client(hub) as http:
+        packed = await reached(http, path, lambda one: one["status"] in ended)
+        assert (packed["status"], packed["progress"]["rows_done"]) == ("succeeded", ROWS)
+        draft = await http.get(f"{path}/download", params={"draft": True})
+        (tmp_path / "p.zip").write_bytes(draft.content)
+        assert verify(tmp_path / "p.zip", None, None, lambda _: None).intact
+        assert not list(hub.data.rglob("*.partial"))
+
+
+async def _packed(http: httpx.AsyncClient) -> str:
+    """A package that is being made."""
+    made = (await http.post("/exports/package", json={"study": "s1"})).json()
+    path = f"/exports/jobs/{made['id']}"
+    running = await reached(http, path, lambda one: one["progress"]["rows_done"] > 0)
+    assert running["status"] == "running", "it was quicker than the kill: make it larger"
+    return path
