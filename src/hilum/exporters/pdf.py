@@ -35,6 +35,7 @@ _GAP, _LEAST, _MOST, _HEAD = 2, 4, 40, 24  # characters
 _LINES = 4  # of a head at most
 _CELLS = 400_000  # of a file: reportlab keeps all of its pages until the end
 _ROWS = 1_000  # of a file at least
+_AT_ONCE = 2_000  # rows that become texts at a time
 _PLAIN = r"^[\x20-\x7e]*$"
 _TURNED = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")  # scripts that are written from right to left
 _INK, _MUTED, _SHADE = (0.106, 0.122, 0.141), (0.357, 0.4, 0.439), (0.957, 0.965, 0.973)
@@ -91,6 +92,10 @@ class PdfExporter(Exporter[Options]):
         self._part = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
+        for start in range(0, batch.num_rows, _AT_ONCE):
+            self._write(batch.slice(start, _AT_ONCE))
+
+    def _write(self, batch: pa.RecordBatch) -> None:
         pairs = zip(self._columns, batch.columns, strict=True)
         texts = [self._texts(column, values) for column, values in pairs]
         self._settle(texts)
@@ -114,7 +119,7 @@ class PdfExporter(Exporter[Options]):
 
     def _next(self, *, closing: bool = False) -> _Listing:
         """The file that the next row goes to."""
-        full = self._listing is not None and self._row >= self._part * self._room and not closing
+        full = self._row >= self._part * self._room and self._part < self._parts and not closing
         if self._listing is None or full:
             if self._listing is not None:
                 self._listing.close()
@@ -208,7 +213,7 @@ class _Listing:
     def _page(self, band: int) -> None:
         canvas = self._canvas
         self._pages += 1
-        self._frame(band)
+        self._top(band)
         top = self._high - _MARGIN - (self._tall + 3) * _LINE
         canvas.setFillColorRGB(*_SHADE)
         at = top
@@ -225,6 +230,7 @@ class _Listing:
         if not self._waiting:
             text.textLine("No rows.")
         canvas.drawText(text)
+        self._foot()
         canvas.showPage()
 
     def _lines(self, band: int) -> Iterator[str]:
@@ -237,8 +243,8 @@ class _Listing:
                     parts.append(piece.rjust(column.width) if column.right else piece.ljust(column.width))
                 yield gap.join(parts).rstrip()
 
-    def _frame(self, band: int) -> None:
-        """What is above the rows and below."""
+    def _top(self, band: int) -> None:
+        """What is above the rows."""
         canvas, top = self._canvas, self._high - _MARGIN
         right = self._wide - _MARGIN
         about = self._title[1]
@@ -261,11 +267,15 @@ class _Listing:
         canvas.setLineWidth(0.6)
         under = top - (self._tall + 2) * _LINE - 4
         canvas.line(_MARGIN, under, right, under)
-        below = _MARGIN - _LINE
+
+    def _foot(self) -> None:
+        canvas, below = self._canvas, _MARGIN - _LINE
+        canvas.setFont(_UPRIGHT, _SIZE)
+        canvas.setFillColorRGB(*_MUTED)
         canvas.drawString(_MARGIN, below, f"Created {self._created:%Y-%m-%d %H:%M:%S} UTC")
         # the number of pages is known at the end: a form that all pages share has it then
         page = f"Page {self._pages:,} "
-        start = right - _CELL * (2 * len(page) + 2)  # the total has as many digits, or a few more
+        start = self._wide - _MARGIN - _CELL * (2 * len(page) + 2)  # the total has as many digits, or a few more
         canvas.drawString(start, below, page)
         canvas.saveState()
         canvas.translate(start + _CELL * len(page), below)

@@ -24,4 +24,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, Mapping | list):
         value = json.dumps(value, ensure_ascii=False) if value else ""
     text = "" if value is None else str(value)
+    if isinstance(value, int | float):
+        return text  # a number that begins with a minus is none the less a number
     return f"'{text}" if text.startswith(_STARTS) else text

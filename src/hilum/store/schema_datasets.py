@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -115,10 +116,11 @@ export = Table(
     Column("facts", JSON, nullable=False, server_default="{}"),  # what is said of the file: checks, encryption, place
     Column("release", Text, nullable=False, server_default=""),  # needed: not to be fetched yet; else a signature's id
     Index("export_organization", "organization", "id"),
-    Index("export_own", "organization", "id", unique=True),  # what others refer to
+    UniqueConstraint("organization", "id", name="export_own"),  # what others refer to
     Index("export_parent", "parent", sqlite_where=text("parent IS NOT NULL"),
           postgresql_where=text("parent IS NOT NULL")),
     own("study"),
+    ForeignKeyConstraint(["organization", "parent"], ["export.organization", "export.id"]),
 )  # fmt: skip
 
 export_link = Table(  # who has one fetches the file without an account
@@ -165,4 +167,5 @@ export_plan = Table(  # an export that is asked for again and again
     Index("export_plan_due", "next_at", sqlite_where=text("next_at IS NOT NULL"),
           postgresql_where=text("next_at IS NOT NULL")),
     own("study"),
+    ForeignKeyConstraint(["organization", "last"], ["export.organization", "export.id"]),
 )  # fmt: skip

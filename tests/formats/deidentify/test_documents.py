@@ -69,6 +69,10 @@ def strict(profile: Make) -> Deidentifier:
             {"extension": [{"url": "http://hl7.org/fhir/x", "valueCode": "a1"}]},
         ),
         ({"system": "Jane's PC"}, None),
+        (
+            {"component": [{"code": {"coding": [{"code": "30525-0"}]}, "valueQuantity": {"value": 95}}]},
+            {"component": [{"code": {"coding": [{"code": "30525-0"}]}, "valueQuantity": {"value": 90}}]},
+        ),
         ([], []),
         ({}, {}),
         ("MSH|", "MSH|\r"),
@@ -88,6 +92,14 @@ def test_what_is_known_from_elsewhere_in_the_document(profile: Make) -> None:
     assert found == {"items": [{"text": "[NAME], [MRN]"}, {"value": 12}]}
     inner = ours.document({"body": json.dumps({"nachname": "Doe"}), "note": "DOE called"})
     assert inner == {"note": "[NAME] called"}
+
+
+def test_what_is_known_from_elsewhere(profile: Make) -> None:
+    ours = Deidentifier(profile(text=Action.SCRUB))
+    line = json.dumps({"lastName": "Doe", "note": "doe and jane"})
+    assert json.loads(ours.text(line, Known.of([(Meaning.NAME, "Jane")]))) == {"note": "[NAME] and [NAME]"}
+    found = ours.document({"name": "Doe", "doe_results": {"n": 1}, "code": {"n": 2}})
+    assert found == {"[NAME]_results": {"n": 1}, "code": {"n": 2}}
 
 
 def test_keys_that_are_identifiers(strict: Deidentifier) -> None:

@@ -123,6 +123,10 @@ def test_halves_of_characters_come_back(scrubber: Scrubber, text: str) -> None:
     assert [char for char in scrubber.text(text) if 0xD800 <= ord(char) < 0xE000] == kept
 
 
+def test_private_characters_stay(scrubber: Scrubber) -> None:
+    assert scrubber.text("\U0010e123 Dr. Who") == "\U0010e123 Dr. [NAME]"
+
+
 def test_long_texts_are_no_trouble(scrubber: Scrubber) -> None:
     """Of patterns that backtrack, each of these would keep a processor for hours."""
     for text in ("1-" * 20_000, "a." * 20_000 + "@", "+1 " * 20_000, "A" * 50_000, "(1" * 20_000, "1:" * 20_000):

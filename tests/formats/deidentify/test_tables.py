@@ -127,6 +127,9 @@ def test_names_that_sound_harmless_are_judged_by_their_values(judge: Make) -> No
     assert judge([f"text {at} of no list" for at in range(60)], each=3, name="status").action is Action.DROP
     assert judge(["since she moved in with Jane"] * 20, name="since").action is Action.DROP, "no dates"
     assert judge(["HEADACHE", "NAUSEA"] * 10, name="AETERM").action is Action.KEEP
+    assert judge([4711 + at for at in range(20)], T.INTEGER, name="detail_code").action is Action.DROP
+    assert judge([4711, 4712] * 10, T.INTEGER, name="drug_code").action is Action.KEEP
+    assert judge([5_600, 7_100, 6_400] * 7, T.INTEGER, name="details").action is Action.KEEP
 
 
 def test_the_other_kinds_keep_what_nobody_knows_unless_it_is_for_each_subject_another(judge: Make) -> None:
@@ -243,6 +246,7 @@ def test_tables_without_a_subject_have_years_for_dates(batch_of: Make, profile: 
         ({"NOPE": Action.KEEP}, "no such variable"),
         ({"AVAL": Action.SCRUB}, "text"),
         ({"AVAL": Action.SHIFT}, "dates"),
+        ({"RFSTDT": Action.AGE}, "numbers and text"),
         (dict.fromkeys(DM.names, Action.DROP), "nothing is left"),
     ],
 )
@@ -263,6 +267,8 @@ def test_overrides_and_what_they_do_to_the_label(rows: pa.RecordBatch, profile: 
     assert scrubbed.apply(rows).to_pydict()["COVAL"] == ["[NAME] saw A-1", "", None, "x" * 20]
     text = planned(DM, profile(columns={"COVAL": Action.KEEP}), rows)
     assert text.label.endswith("; COVAL kept as chosen")
+    named = planned(DM, profile(Kind.PSEUDONYMISE, columns={"INVNAM": Action.KEEP}), rows)
+    assert named.label.endswith("; but INVNAM left as chosen")
     shifted = planned(DM, profile(columns={"BRTHDTC": Action.SHIFT}), rows)
     assert "NOT Safe Harbor" in shifted.label
 
@@ -284,6 +290,17 @@ def test_empty_batches_and_slices(rows: pa.RecordBatch, profile: Make) -> None:
     )
     empty = planned(DM, profile())
     assert empty.schema == schema(empty.dataset)
+
+
+def test_ages_keep_their_special_missing_values(batch_of: Make, profile: Make) -> None:
+    dataset = Dataset("T", (Variable("AGE", T.DOUBLE), Variable("AGEGR1", length=5)))
+    rows = {"AGE": [89.9, 90.0, missing.special("B"), None], "AGEGR1": ["80-89", ">=90", "85-94", None]}
+    batch = batch_of(dataset, rows)
+    plan = planned(dataset, profile(), batch)
+    found = plan.apply(batch).to_pydict()
+    assert found["AGE"][:2] == [89.9, 90.0]
+    assert missing.letter(found["AGE"][2]) == "B"
+    assert found["AGEGR1"] == ["80-89", "90+", "85+", None]
 
 
 def test_numbers_as_ids(batch_of: Make, profile: Make) -> None:

@@ -46,7 +46,7 @@ class Documents:
         """A line of a log, a note, or a message or document as text; what of it may leave."""
         if self.profile.kind is Kind.NONE:
             return text
-        inner = _One(self, None)._inside(text)
+        inner = _One(self, text, known).inside(text)
         if inner is not None:
             return "" if inner is _GONE else str(inner)
         return self.scrubber.text(telemetry.mask(text), known)
@@ -55,9 +55,9 @@ class Documents:
 class _One:
     """One document on its way."""
 
-    def __init__(self, ways: Documents, document: Any) -> None:
+    def __init__(self, ways: Documents, document: Any, known: Known = NOTHING) -> None:
         self.ways, self.profile, self.codes, self.strict = ways, ways.profile, ways.codes, ways.strict
-        self.known = Known.of(fields.told(document, ways.messages.told))
+        self.known = Known.of(fields.told(document, ways.messages.told), known)
         subject = fields.subject_of(document)
         self.days = self.codes.days(subject) if subject else None
 
@@ -83,7 +83,7 @@ class _One:
     def _object(self, key: str, found: Mapping[str, Any], depth: int) -> Any:
         if isinstance(found.get("reference"), str):
             return {"reference": self._pointer(found["reference"])}
-        if "resourceType" in found or key in ("resource", "contained"):
+        if "resourceType" in found or isinstance(found.get("code"), Mapping):
             return self._resource(found, depth)
         if key == "identifier":
             return _GONE if self.strict or fields.direct(found) else self._identifier(RECORD, found)
@@ -126,9 +126,9 @@ class _One:
 
     def _key(self, name: str, taken: Mapping[str, Any]) -> str:
         """A key may be an identifier itself: `{"4711": …}`."""
-        if fields.meaning_of(name) is not None:
+        if fields.one_word(name):
             return name
-        coded = sum(char.isdigit() for char in name) >= 4
+        coded = fields.meaning_of(name) is None and sum(char.isdigit() for char in name) >= 4
         new = wanted = self.codes.of("key", name) if coded else self._scrubbed(name, sure=True)
         count = 1
         while new in taken:
@@ -154,9 +154,9 @@ class _One:
             else:
                 done = self.value(name, value, depth + 1)
             if done is not _GONE:
-                changed[name] = done
+                changed[self._key(name, changed)] = done
         self.days = before
-        return changed
+        return changed if changed or not found else _GONE
 
     def _id_of(self, kind: str, identifier: str) -> str:
         return self.codes.of(fields.space_of(kind), identifier)
@@ -169,9 +169,9 @@ class _One:
 
     def _identifier(self, space: str, found: Mapping[str, Any]) -> dict[str, Any]:
         """Its type and system, and a code for its value."""
-        kept = {name: found[name] for name in ("use", "type", "system") if name in found}
-        kept["value"] = self.codes.of(space, str(found.get("value", "")))
-        return kept
+        said = ((name, self.value(name, found[name], 0)) for name in ("use", "type", "system") if name in found)
+        kept = {name: value for name, value in said if value is not _GONE}
+        return {**kept, "value": self.codes.of(space, str(found.get("value", "")))}
 
     def _pointer(self, text: str) -> str:
         """What a reference or a `fullUrl` points at, by its code; a server's address goes."""
@@ -222,9 +222,9 @@ class _One:
     def _text(self, key: str, meaning: Meaning | None, text: str) -> Any:
         if not text.strip() or (key == "resourceType" and text.isalpha()):
             return text
-        if key in fields.LINKS and (fields.PUBLIC.fullmatch(text) or (not self.strict and fields.LINK.fullmatch(text))):
-            return text
-        if (inner := self._inside(text)) is not None:
+        if key in fields.LINKS and fields.LINK.fullmatch(text):
+            return _GONE if self.strict and not fields.PUBLIC.fullmatch(text) else text
+        if (inner := self.inside(text)) is not None:
             return inner
         if key == "fullUrl":
             return self._pointer(text)
@@ -262,7 +262,9 @@ class _One:
                 return self.codes.of(fields.SPACES.get(meaning, RECORD), text)
             case Action.SCRUB:
                 return self._scrubbed(text)
-        return self._moment(Meaning.DATE, text) if fields.MOMENT.fullmatch(text) and len(text) > 4 else text
+        if fields.MOMENT.fullmatch(text) and len(text) > 4:
+            return self._moment(Meaning.DATE, text)
+        return text if meaning in fields.PLACES else self._scrubbed(text)
 
     def _moment(self, meaning: Meaning, text: str) -> Any:
         oldest = self.profile.oldest
@@ -295,7 +297,7 @@ class _One:
         """Is a number one that the document says of somebody elsewhere?"""
         return text.strip().lstrip("0") in self.known.forms
 
-    def _inside(self, text: str) -> Any:
+    def inside(self, text: str) -> Any:
         """What becomes of a message or a document that a text holds; None where it holds none."""
         start = text.lstrip("\ufeff \t\r\n\x0b")
         if start.startswith("MSH"):

@@ -45,10 +45,9 @@ STRUCTURE = frozenset(_CODED.split())
 
 EXTENSIONS = frozenset(("extension", "modifierExtension"))
 LINK = re2.compile(r"(?:https?://|urn:)[^\s?@]+")
-_KEEPERS = (
-    "hl7.org hl7.de loinc.org snomed.info unitsofmeasure.org nih.gov cdc.gov who.int cdisc.org fhir.de nema.org ihe.net "
-    "bfarm.de dimdi.de gematik.de iana.org iso.org"
-)
+_KEEPERS = """
+    hl7.org hl7.de loinc.org snomed.info unitsofmeasure.org nih.gov cdc.gov who.int cdisc.org fhir.de nema.org ihe.net
+    bfarm.de dimdi.de gematik.de iana.org iso.org"""
 _HOSTS = "|".join(_KEEPERS.replace(".", r"\.").split())
 PUBLIC = re2.compile(
     rf"https?://(?:[a-z0-9-]+\.)*(?:{_HOSTS})(?:/[^\s?@]*)?|urn:(?:iso|ietf|oid:2\.16\.840\.1\.113883)[^\s?@]*"
@@ -62,6 +61,7 @@ DEEP = frozenset({Meaning.STREET, Meaning.TEXT, Meaning.SUBJECT, Meaning.TIME, *
 """What an object under such a key has inside is judged by its own keys: `address`, `patient`, `note`."""
 BARE = frozenset(("value", "code", "number", "key"))
 """Keys that mean, inside of a subject, the subject's id."""
+PLACES = frozenset({Meaning.PLACE, Meaning.ZIP, Meaning.POSTCODE})
 PATIENTS = frozenset(("Patient", "Person", "RelatedPerson"))
 _SITES = frozenset(("Organization", "Location", "HealthcareService", "ResearchStudy"))
 SPACES = {Meaning.SUBJECT: SUBJECT, Meaning.MRN: SUBJECT, Meaning.SITE: SITE, Meaning.STAFF: STAFF}
@@ -101,6 +101,11 @@ def meaning_of(key: str) -> Meaning | None:
     return vocabulary.by_name(key) if key else None
 
 
+def one_word(key: str) -> bool:
+    """Is it a word that documents have for a key, and nobody's name beside one?"""
+    return key in _FHIR or key in STRUCTURE or (key.isascii() and key.isalpha() and vocabulary.by_name(key) is not None)
+
+
 def space_of(kind: str) -> str:
     """Which ids a resource's kind shares its codes with."""
     if kind in PATIENTS:
@@ -121,9 +126,9 @@ def direct(identifier: Mapping[str, Any]) -> bool:
 
 
 def observed(resource: Mapping[str, Any]) -> Meaning | None:
-    """What an Observation observes, where that is an identifier or an age."""
+    """What an Observation, or a part of one, observes, where that is an identifier or an age."""
     code = resource.get("code")
-    if resource.get("resourceType") != "Observation" or not isinstance(code, Mapping):
+    if not isinstance(code, Mapping):
         return None
     coding = code.get("coding")
     every = [one for one in coding if isinstance(one, Mapping)] if isinstance(coding, list) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hilum.formats.deidentify import vocabulary
 from hilum.formats.deidentify.meanings import DATED, HARMLESS, Meaning
 from hilum.formats.deidentify.observe import LONG, Number, Text
 from hilum.model.dataset import DataType, Variable
@@ -12,11 +13,12 @@ _SOME = 10  # subjects, below which it is chance that nobody shares a value
 def judged(meaning: Meaning | None, seen: str, variable: Variable, values: Text | Number | None) -> tuple[Meaning, str]:
     """The meaning and what told it. A name that says an identifier is believed, whatever the values are."""
     if variable.numeric:
-        if meaning in (Meaning.TEXT, Meaning.UNKNOWN):
-            meaning = None  # numbers are no sentences
+        code = meaning is Meaning.TYPED and "code" in vocabulary.words(variable.name).split()
+        if code or meaning in (Meaning.TEXT, Meaning.UNKNOWN):
+            meaning = None  # numbers are no sentences, and of a code nobody knows what it codes
         if meaning is not None:
             return (meaning, seen) if meaning is not Meaning.TYPED else (Meaning.PLAIN, seen)
-        return _number(values) if isinstance(values, Number) else (Meaning.PLAIN, "values")
+        return _number(values) if isinstance(values, Number) else (Meaning.UNKNOWN, "values, which nobody saw")
     if meaning in DATED and variable.type is DataType.STRING and isinstance(values, Text) and values.no_dates:
         return Meaning.TEXT, "values, which are no dates"
     if meaning is not None and meaning not in HARMLESS:

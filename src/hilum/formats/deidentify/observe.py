@@ -229,7 +229,8 @@ class Observed:
         for one in dataset.variables:
             meaning = by_description(one)[0]
             dated = meaning in DATED and one.type not in CALENDAR
-            told = meaning is not None and meaning not in HARMLESS and not dated
+            numbers = meaning is Meaning.TEXT and one.numeric  # which are no sentences
+            told = meaning is not None and meaning not in HARMLESS and not dated and not numbers
             if not told and one.name != self._subject and one.type is not DataType.BOOLEAN:
                 self.columns[one.name] = Number() if one.numeric else Text()
 

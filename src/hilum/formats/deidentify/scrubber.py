@@ -13,7 +13,6 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Any
 
 import re2  # type: ignore[import-untyped]  # it ships no types
@@ -47,6 +46,7 @@ _UNSPACED = 0x2E80  # from here on scripts put no blanks between words
 
 # RE2 reads UTF-8, which has no halves of surrogate pairs: they travel in a private plane and come back as they were.
 _HALVES = {code: 0x10E000 + code - 0xD800 for code in range(0xD800, 0xE000)}
+_HALF = re.compile("[\ud800-\udfff]")
 _RESTORED = {there: here for here, there in _HALVES.items()}
 
 
@@ -59,10 +59,10 @@ class Known:
     longest: int = 0  # characters of a form
 
     @staticmethod
-    def of(values: Iterable[tuple[Meaning, str]]) -> Known:
+    def of(values: Iterable[tuple[Meaning, str]], and_: Known | None = None) -> Known:
         """Of values and what they mean. Names and places count by their parts too, anything else as a whole."""
-        forms: dict[str, str] = {}
-        unspaced: dict[str, str] = {}
+        forms: dict[str, str] = dict(and_.forms) if and_ else {}
+        unspaced: dict[str, str] = dict(and_.unspaced) if and_ else {}
         for meaning, value in values:
             mark = _MARKS.get(meaning, "[ID]")
             if any(ord(char) >= _UNSPACED and char.isalpha() for char in value):
@@ -89,8 +89,8 @@ class Scrubber:
 
     def text(self, text: str, known: Known = NOTHING, *, sure: bool = False) -> str:
         """`text` without what is known, and without what looks like an identifier; with `sure`, surely does."""
-        whole = text.isascii()
-        if not whole:
+        broken = not text.isascii() and _HALF.search(text) is not None
+        if broken:
             text = text.translate(_HALVES)
         looked = self._sure if sure else self._all
         found = looked.found(text)
@@ -104,7 +104,7 @@ class Scrubber:
             if one.meaning not in patterns.FIRST:
                 text = self._without(one, text)
         text = _AGAIN.sub(r"\1", text) if "]" in text else text
-        return text if whole else text.translate(_RESTORED)
+        return text.translate(_RESTORED) if broken else text
 
     def _without(self, one: patterns.Pattern, text: str) -> str:
         if one.meaning is Meaning.DATE and self._years:
@@ -137,7 +137,6 @@ def _parts(value: str) -> list[str]:
     return [found for found in _WORD.findall(value.translate(_HALVES)) if found]
 
 
-@lru_cache(maxsize=8_192)
 def _spellings(word: str) -> tuple[str, ...]:
     """A word without accents, with ä as ae, and with ae as ä."""
     lower = unicodedata.normalize("NFC", word).casefold()

@@ -125,7 +125,7 @@ def _check(variable: Variable, meaning: Meaning, chosen: Action, subject: str) -
         raise DataError("shift is for dates, and this is known as none", variable=variable.name)
     if chosen is Action.SCRUB and variable.numeric:
         raise DataError("scrub is for text", variable=variable.name)
-    if chosen is Action.AGE and variable.type is DataType.BOOLEAN:
+    if chosen is Action.AGE and (variable.counted or variable.type is DataType.BOOLEAN):
         raise DataError("age is for numbers and text", variable=variable.name)
 
 
@@ -232,6 +232,9 @@ class Plan:
             return dataclasses.replace(changed, type=DataType.STRING, target=None)
         return changed
 
+    def _goes(self, rule: Rule) -> bool:
+        return action(self._profile, rule.meaning) is Action.DROP
+
     def _held(self, one: Variable) -> pa.DataType:
         """As `sdk.tables.held` has it, which is above this room."""
         if one.counted or one.type in (DataType.FLOAT, DataType.DOUBLE):
@@ -242,7 +245,8 @@ class Plan:
         """What the result may be called, and what was chosen that speaks against it."""
         label = LABELS[self._profile.kind]
         if self._profile.kind is not Kind.SAFE_HARBOR:
-            return label
+            left = [one.variable for one in self.rules if one.chosen and one.action in _LEAVES and self._goes(one)]
+            return label + (f"; but {', '.join(left)} left as chosen" if left else "")
         against = [one.variable for one in self.rules if one.chosen and _identifies(one)]
         if against:
             return f"de-identified in part, NOT Safe Harbor: {', '.join(against)} as chosen"
@@ -255,6 +259,9 @@ class Plan:
         if scrubbed:
             label += f", but only if somebody has read {', '.join(scrubbed)}: scrubbed by patterns, which can miss"
         return label + (f"; {', '.join(kept)} kept as chosen" if kept else "")
+
+
+_LEAVES = frozenset({Action.KEEP, Action.SCRUB})
 
 
 def _identifies(rule: Rule) -> bool:

@@ -12,10 +12,13 @@ Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite's rowid alia
 
 
 def upgrade() -> None:
-    op.add_column("export", sa.Column("parent", Id, nullable=True))
-    op.add_column("export", sa.Column("facts", sa.JSON(), nullable=False, server_default="{}"))
-    op.add_column("export", sa.Column("release", sa.Text(), nullable=False, server_default=""))
-    op.create_index("export_own", "export", ["organization", "id"], unique=True)
+    with op.batch_alter_table("export") as table:  # SQLite makes the table anew
+        table.create_unique_constraint("export_own", ["organization", "id"])
+    with op.batch_alter_table("export") as table:  # refers to that, so it has to be there
+        table.add_column(sa.Column("parent", Id, nullable=True))
+        table.add_column(sa.Column("facts", sa.JSON(), nullable=False, server_default="{}"))
+        table.add_column(sa.Column("release", sa.Text(), nullable=False, server_default=""))
+        table.create_foreign_key("export_parent", "export", ["organization", "parent"], ["organization", "id"])
     there = sa.text("parent IS NOT NULL")
     op.create_index("export_parent", "export", ["parent"], sqlite_where=there, postgresql_where=there)
     _create(
@@ -51,6 +54,7 @@ def upgrade() -> None:
         sa.Column("archived_at", sa.BigInteger(), nullable=True),
         sa.UniqueConstraint("organization", "folded"),
         _own("study"),
+        sa.ForeignKeyConstraint(["organization", "last"], ["export.organization", "export.id"]),
     )
     due = sa.text("next_at IS NOT NULL")
     op.create_index("export_plan_due", "export_plan", ["next_at"], sqlite_where=due, postgresql_where=due)
