@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import hilum
 from hilum import clock
 from hilum.exporting.checks import Finding
+from hilum.exporting.rendering import rendered
 from hilum.formats.define import Observed
 from hilum.formats.report.document import Column, Kind, Report, Section, Table
-from hilum.formats.report.render import render
 from hilum.store.exports import Export
 
 _TITLES = {"tabulations": "Clinical Study Data Reviewer's Guide", "analysis": "Analysis Data Reviewer's Guide"}
@@ -36,8 +36,8 @@ def guide(one: Export, home: str, where: str, observed: Sequence[Observed], foun
             Section("Decisions and deviations", _OPEN),
         ),
     )  # fmt: skip
-    ((_, pieces),) = render(report, "pdf")
-    return b"".join(pieces)
+    ((_, content),) = [(name, b"".join(pieces)) for name, pieces in rendered(report, "pdf")]
+    return content
 
 
 def _datasets(observed: Sequence[Observed]) -> Table:
