@@ -21,7 +21,7 @@ run: $(READY) ## start a demo hub with traffic and two partners
 	$(BIN)/hilum demo
 
 test: $(READY) ## run every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(READY) ## lint, format, types, import rules, dependencies, spelling
 	$(BIN)/ruff check

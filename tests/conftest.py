@@ -47,6 +47,13 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _own_secrets() -> Iterator[None]:
+    """What a test made a secret would mask words of those after it, and thousands of them slow every log line down."""
+    with telemetry.secrets.forgotten():
+        yield
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Async tests run on the loop that serves."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import bisect
+import contextlib
 import functools
 import json
 import logging
@@ -44,11 +45,12 @@ class Secrets:
     """Values that may stand in no text that leaves the hub. Bounded: the oldest go when there are too many."""
 
     MOST = 2_048
+    FEW = 64  # forms that are looked for one by one: what finds thousands at once takes a tenth of a second to make
 
     def __init__(self) -> None:
         self._values: dict[str, tuple[str, ...]] = {}
         self._forms: tuple[str, ...] = ()  # of all of them, the longest first
-        self._any: Any = None  # finds whether one of them is there in one go; made when it is first asked
+        self._finder: tuple[Any, tuple[str, ...]] = None, ()  # what finds most of them in one go, and the others
         self._lock = threading.Lock()
 
     def add(self, value: str | bytes) -> None:
@@ -61,7 +63,11 @@ class Secrets:
             self._values[text] = known or tuple(dict.fromkeys(_forms(text)))
             while len(self._values) > self.MOST:
                 del self._values[next(iter(self._values))]
-            self._collect()
+            if not known:
+                self._collect()
+                several, others = self._finder
+                others += self._values[text]
+                self._finder = (several, others) if several and len(others) <= self.FEW else (None, ())
 
     def remove(self, value: str | bytes) -> None:
         """It is nobody's secret any more."""
@@ -80,17 +86,31 @@ class Secrets:
         return text
 
     def _found(self, text: str) -> bool:
-        known = self._any
-        if known is None:
+        several, others = self._finder
+        if several is None:
             with self._lock:
                 options = re2.Options()
                 options.max_mem, options.log_errors = 256 << 20, False  # a bound; thousands take some 50 MB
-                known = self._any = re2.compile("|".join(map(re2.escape, self._forms)) or "a^", options)
-        return known.search(text) is not None
+                several, others = re2.compile("|".join(map(re2.escape, self._forms)) or "a^", options), ()
+                self._finder = several, others
+                re2.purge()  # it keeps the last 128 that were made, and each of these is as large
+        return any(one in text for one in others) or several.search(text) is not None
 
     def _collect(self) -> None:
         every = {form for forms in self._values.values() for form in forms}
-        self._forms, self._any = tuple(sorted(every, key=len, reverse=True)), None
+        self._forms = tuple(sorted(every, key=len, reverse=True))
+
+    @contextlib.contextmanager
+    def forgotten(self) -> Iterator[None]:
+        """What is added within is nobody's secret afterwards: for tests, whose words would be masked by others'."""
+        before = dict(self._values)
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._values != before:
+                    self._values, self._finder = before, (None, ())
+                    self._collect()
 
 
 secrets = Secrets()

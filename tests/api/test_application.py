@@ -42,6 +42,16 @@ async def test_what_is_open_is_listed_here(stopped: Hub) -> None:
     assert found == OPEN
 
 
+async def test_what_one_app_has_the_other_has_not(stopped: Hub) -> None:
+    """They share what FastAPI made of the routes, and nothing else."""
+    local, public = (create_app(stopped.services(), local=one) for one in (True, False))
+    assert [id(one) for one in local.routes] == [id(one) for one in public.routes]
+    mine = {path for _, path, _ in served(local)} - {path for _, path, _ in served(public)}
+    assert "/api/v1/backup" in mine
+    local.add_api_route("/another", lambda: None)
+    assert len(local.routes) == len(public.routes) + 1
+
+
 async def test_everything_else_asks_who_comes(serving: Callable[..., httpx.AsyncClient], stopped: Hub) -> None:
     async with serving(edge=Edge.read(unknown=10_000, logged=False)) as client:
         del client.headers["authorization"]

@@ -99,6 +99,28 @@ async def test_a_read_that_fails_keeps_nothing(store: Store) -> None:
     assert len(await store.within(None).read(lambda one: one.execute(sa.select(schema.organization)).all())) == 1
 
 
+@pytest.mark.parametrize("rows", ["none", "half"])
+async def test_a_read_of_what_is_not_there_keeps_its_connection(store: Store, rows: str) -> None:
+    """Whoever asks for what there is not would else cost a connection each time. What is half-read costs one."""
+    made: list[Any] = []
+
+    def fails(connection: sa.Connection) -> None:
+        held = connection.exec_driver_sql("SELECT 1 UNION ALL SELECT 2")
+        assert len(held.fetchmany(1) if rows == "half" else held.all())
+        assert connection.execute(sa.select(schema.setting).where(schema.setting.c.name == "no")).one_or_none() is None
+        raise NotFound("no such thing")
+
+    within = store.within(1)
+    for number in range(4):
+        for read in (within.read, within.load):
+            with pytest.raises(NotFound):
+                await read(fails)
+        if not number:  # by now there are connections
+            for engine in (store.database.own, store.database.reader):
+                sa.event.listen(engine, "connect", lambda *of: made.append(of))
+    assert bool(made) == (rows == "half" and store.database.embedded)
+
+
 async def test_nothing_is_written_by_a_read(sqlite_store: Store) -> None:
     def write(connection: sa.Connection) -> Any:
         return connection.execute(schema.setting.insert().values(name="x", value="y"))

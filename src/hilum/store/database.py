@@ -93,6 +93,27 @@ def _sqlite_reader(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None
     for pragma in ("query_only=ON", "busy_timeout=10000", "cache_size=-4000"):
         connection.execute(f"PRAGMA {pragma}")
+    _probe(connection)
+
+
+def at_rest(connection: sa.Connection) -> bool:
+    """Whether nothing is half-read: such rows would keep their old snapshot for the next reader (SQLite alone)."""
+    if connection.dialect.name == "postgresql":
+        return True  # there a ROLLBACK ends everything
+    try:
+        _probe(connection.connection.dbapi_connection)  # type: ignore[arg-type]  # the driver's own, by the dialect
+    except sqlite3.Error:
+        return False
+    return True
+
+
+def _probe(connection: sqlite3.Connection) -> None:
+    """SQLite defines no function anew while a statement runs (sqlite3_create_function: SQLITE_BUSY)."""
+    connection.create_function("hilum_at_rest", 0, _nothing)
+
+
+def _nothing() -> None:
+    """Nobody calls it."""
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

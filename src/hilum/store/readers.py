@@ -15,8 +15,8 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from hilum import clock
-from hilum.errors import StoreError
-from hilum.store.database import Database
+from hilum.errors import HilumError, StoreError
+from hilum.store.database import Database, at_rest
 from hilum.store.hot import driver, driver_errors
 from hilum.store.writer import explain
 
@@ -78,8 +78,9 @@ class Readers:
         with self._engine(own).connect() as connection:
             try:
                 return work(connection)
-            except BaseException:
-                connection.invalidate()  # half-read rows would keep its old snapshot for the next reader
+            except BaseException as error:
+                if not isinstance(error, HilumError) or not at_rest(connection):
+                    connection.invalidate()
                 raise
 
     def _engine(self, own: bool) -> sa.Engine:
@@ -97,8 +98,9 @@ class Readers:
             with driver_errors(connection):
                 raw.execute("COMMIT")
             return result
-        except BaseException:
-            self._disconnect(own)
+        except BaseException as error:
+            if not isinstance(error, HilumError) or not self._roll_back(own):
+                self._disconnect(own)
             raise
         finally:
             took = min(clock.monotonic() - began, 2 * _QUICK)  # one that was very slow says little
@@ -114,6 +116,14 @@ class Readers:
         raw.execute("PRAGMA busy_timeout=0")
         raw.set_progress_handler(lambda: clock.monotonic() > self._until, _STEPS)
         return connection
+
+    def _roll_back(self, own: bool) -> bool:
+        """End a read that came to nothing, such as one of what is not there. False: its connection is of no use now."""
+        connection = self._here[own]
+        with contextlib.suppress(sa.exc.SQLAlchemyError), driver_errors(connection):
+            driver(connection).execute("ROLLBACK")
+            return at_rest(connection)
+        return False
 
     def _disconnect(self, own: bool) -> None:
         connection = self._here.pop(own, None)

@@ -21,6 +21,7 @@ from hilum.security.passwords import Cost, Passwords
 from hilum.services.consents import CALLBACK
 from hilum.settings import Settings
 
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nothing that it is used for is encrypted
 PUBLIC = "https://hub.example.org"
 PHRASE = "correct horse battery staple"
 SECRET = "canary-secret-of-the-client"
@@ -44,7 +45,7 @@ class Site:
 
         port = self.hub.http.port if self.hub.http else 0
         made = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}/api/v1", timeout=30, headers=headers, trust_env=False,
+            base_url=f"http://127.0.0.1:{port}/api/v1", timeout=30, headers=headers, trust_env=False, verify=PLAIN,
             event_hooks={"response": [keep]},
         )  # fmt: skip
         self.clients.append(made)
@@ -152,7 +153,7 @@ async def opened(tmp_path: Path, url: str | None, server: AuthorizationServer, b
     settings = Settings(data=data, database=url, http="127.0.0.1:0", url=base, config=config, egress=LOOPBACK)
     hub = Hub(settings, Passwords(Cost(time=1, memory=8, lanes=1)))
     await hub.open()
-    transport = httpx.AsyncHTTPTransport(uds=str(data / SOCKET))
+    transport = httpx.AsyncHTTPTransport(uds=str(data / SOCKET), verify=PLAIN)
     async with httpx.AsyncClient(transport=transport, base_url="http://hub", timeout=30) as local:
         site = Site(hub, local, server)
         try:

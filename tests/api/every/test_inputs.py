@@ -92,7 +92,7 @@ async def test_what_no_operation_takes(world: Any) -> None:
 
 
 async def fuzz(app: Any, token: str) -> None:
-    """A few cases of each operation, good ones and bad ones (tests/api/test_fuzz.py has more): none is a 5xx."""
+    """A few bad cases of each operation (tests/api/test_fuzz.py has more, and good ones): none is a 5xx."""
     server = Server(app, "127.0.0.1:0")
     await server.start()
     settings = hypothesis.settings(
@@ -101,11 +101,11 @@ async def fuzz(app: Any, token: str) -> None:
     )  # fmt: skip
     url, sent = f"http://127.0.0.1:{server.port}", list[str]()
 
-    def attack(operation: Any, mode: GenerationMode) -> None:
-        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    def attack(operation: Any) -> None:
+        @hypothesis.given(case=operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
         @settings
         def send(case: Any) -> None:
-            response = case.call(base_url=url, headers={"authorization": token}, timeout=20)
+            response = case.call(base_url=url, headers={"authorization": token}, timeout=60)
             case.validate_response(response, checks=[not_a_server_error])
             sent.append(operation.label)
 
@@ -118,8 +118,7 @@ async def fuzz(app: Any, token: str) -> None:
             for found in schemathesis.openapi.from_dict(app.openapi()).get_all_operations():
                 operation = found.ok()
                 if "/auth/" not in operation.path:  # whoever fuzzes must not sign out meanwhile
-                    attack(operation, GenerationMode.POSITIVE)
-                    attack(operation, GenerationMode.NEGATIVE)
+                    attack(operation)
 
     try:
         await asyncio.to_thread(run)
