@@ -59,6 +59,7 @@ from hilum.services.entries import Entries
 from hilum.services.events import Events
 from hilum.services.executions import Executions
 from hilum.services.export_links import ExportLinks
+from hilum.services.export_plans import ExportPlans
 from hilum.services.exports import Exports
 from hilum.services.health import Health
 from hilum.services.identity import Identity
@@ -291,6 +292,7 @@ class Hub:
                 datasets=Datasets(store, self.vault, jobs),
                 exports=exports,
                 export_links=ExportLinks(store, exports),
+                export_plans=ExportPlans(store, exports),
                 webhook_subscriptions=WebhookSubscriptions(store, self.vault),
                 webhook_receivers=WebhookReceivers(store, self.vault, self._listening, self.settings.url),
             )

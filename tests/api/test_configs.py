@@ -9,6 +9,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncssh
 import httpx
 import pytest
 
@@ -130,7 +131,8 @@ async def test_patch_changes_what_it_names(specialist: httpx.AsyncClient, web: A
 @pytest.mark.ledger("S2-26")
 @pytest.mark.ledger("S2-29")
 async def test_every_authentication_by_its_name(specialist: httpx.AsyncClient, web: Any) -> None:
-    """C-04: the names of document 002 and ours."""
+    """C-04: the names of document 002 and ours; two more kinds for partners that take files."""
+    key = asyncssh.generate_private_key("ssh-ed25519").export_private_key("pkcs8-pem").decode()
     for number, (name, fields, ours) in enumerate((
         ("API_KEY", {"apiKey": "canary-1"}, {"type": "api_key"}), ("TOKEN", {"apiKey": "canary-2"}, {"type": "bearer"}),
         ("BASIC_AUTH", {"username": "u", "password": "canary-3"}, {"type": "basic", "username": "u"}),
@@ -139,11 +141,16 @@ async def test_every_authentication_by_its_name(specialist: httpx.AsyncClient, w
          {"type": "oauth2", "client_id": "us", "token_url": "https://127.0.0.1:1/t"}),
         ("JWT", {"apiKey": "us", "apiSecret": "canary-5-of-at-least-32-characters", "config": {"audience": "them"}},
          {"type": "jwt", "issuer": "us", "audience": "them"}),
+        ("SSH_KEY", {"username": "u", "apiSecret": key, "endpoint": "sftp://127.0.0.1:1/in"},
+         {"type": "ssh_key", "username": "u"}),
+        ("ACCESS_KEY", {"apiKey": "AKID", "apiSecret": "canary-6", "endpoint": "s3://exchange/in"},
+         {"type": "access_key", "access_key_id": "AKID"}),
     )):  # fmt: skip
         wanted = {"name": f"One {number}", "type": "API", "endpoint": web.url("/orders"), "authType": name, **fields}
         made = await created(specialist, {**wanted, "status": "INACTIVE"})
         assert made["authType"] == name
         assert "canary" not in str(made)
+        assert "PRIVATE KEY" not in str(made)
         found = (await specialist.get(f"/api/v1/integrations/{made['id']}")).json()["authentication"]
         assert {key: found[key] for key in ours} == ours
     refused = await specialist.post("/integration/configs", json=dto(web.url("/orders"), authType="KERBEROS"))

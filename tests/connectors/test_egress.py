@@ -29,6 +29,12 @@ CONNECTORS = discover().connectors
 DIALLING = sorted(scheme for scheme, one in CONNECTORS.items() if one.destination and scheme != "file")
 ADT = b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01^ADT_A01|M1|P|2.5\rPID|1||4711\r"
 
+WANTED: dict[str, dict[str, Any]] = {
+    "sftp": {"authentication": {"type": "basic", "username": "hub", "password": "canary-word"}},
+    "s3": {"authentication": {"type": "access_key", "access_key_id": "AKID", "secret_access_key": "canary-word"}},
+}
+"""What a connector cannot do without."""
+
 WRITTEN = [
     # loopback, and the spellings that some resolvers take for it
     "127.0.0.1", "127.0.0.53", "127.255.255.254", "localhost", "LOCALHOST", "localhost.", "127.0.0.1.", "0.0.0.0", "0",
@@ -101,9 +107,12 @@ async def inside(anyio_backend: object) -> AsyncIterator[Inside]:
 
 def configured(url: str) -> tuple[Connector, Any] | None:
     """None: the connector's own Config refuses it, before anybody dials."""
-    connector = CONNECTORS[url.partition(":")[0]]
+    scheme = url.partition(":")[0]
+    connector, values = CONNECTORS[scheme], {"url": url, **WANTED.get(scheme, {})}
+    if scheme == "s3":  # its URL names a bucket
+        values |= {"url": "s3://exchange/x", "endpoint": url.removesuffix("/x").replace("s3:", "http:")}
     try:
-        return connector, read(connector.config, {"url": url, "timeout": 2_000}, "out")
+        return connector, read(connector.config, {**values, "timeout": 2_000}, "out")
     except ConfigError:
         return None
 

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from hilum.connectors import file
 from hilum.errors import ConfigError, Refused
 from hilum.model.message import Ack, Disposition
-from hilum.sdk import testing
+from hilum.sdk import file_name, testing
 from hilum.sdk.config import read
 from hilum.sdk.contracts import Outbound
 from hilum.sdk.faults import Fault
 from hilum.sdk.outcome import Delivered, Permanent, Transient
+from hilum.sdk.polling import HEAD
 from hilum.sdk.testing import DirectDialer, MemoryInbox, RefusingDialer
 
 pytestmark = pytest.mark.anyio
@@ -88,6 +89,11 @@ class TestSource(Folder, testing.SourceSuite):
 
 class TestDestination(Folder, testing.DestinationSuite):
     pass
+
+
+class TestDepositor(Folder, testing.DepositorSuite):
+    async def held(self, place: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in place.iterdir()}  # hidden ones too: nothing is left behind
 
 
 class TestProbe(Folder, testing.ProbeSuite):
@@ -194,7 +200,7 @@ async def test_an_oversized_file_is_put_aside_and_not_silent(tmp_path: Path) -> 
     assert inbox.bodies == [b"x" * 10]
     (rejected,) = [item for item in inbox.stored if item.reason]
     assert rejected.reason == "the file has 100000 bytes, more than 10"
-    assert len(rejected.body) == file.HEAD
+    assert len(rejected.body) == HEAD
     assert (tmp_path / "error" / "large.hl7").stat().st_size == 100_000
 
 
@@ -343,12 +349,12 @@ async def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 
 async def test_a_name_in_use_for_ever_is_permanent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("icu.txt", *(f"icu-{number}.txt" for number in range(2, file.NUMBERS + 1))):
+    for name in ("icu.txt", *(f"icu-{number}.txt" for number in range(2, file_name.MOST + 1))):
         (tmp_path / name).write_bytes(b"")
     sender = destination(tmp_path, file_name="{ward}.txt")
     outcome = await sender.send(Outbound("1", b"one", attributes={"ward": "icu"}))
     assert isinstance(outcome, Permanent)
-    assert len(names(tmp_path)) == file.NUMBERS
+    assert len(names(tmp_path)) == file_name.MOST
 
 
 async def test_a_link_of_that_name_is_not_followed(tmp_path: Path) -> None:
@@ -455,8 +461,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_no_attribute_leaves_the_folder(shared: Path, one: str, two: str) -> None:
-    sender = destination(shared, file_name="{one}{two}")
-    called = sender._called(Outbound("7", b"", attributes={"one": one, "two": two}))
+    called = file_name.called("{one}{two}", Outbound("7", b"", attributes={"one": one, "two": two}))
     assert (shared / called).resolve().parent == shared.resolve()
     assert not called.startswith(".")
 

@@ -21,6 +21,7 @@ from hilum.errors import ConfigError
 from hilum.sdk import testing
 from hilum.sdk.config import read
 from hilum.sdk.contracts import Outbound
+from hilum.sdk.http_client import seconds
 from hilum.sdk.outcome import Ambiguous, Delivered, Permanent, Transient
 from hilum.sdk.testing import DirectDialer, MemoryInbox, free_port, within
 
@@ -287,7 +288,7 @@ async def test_retry_after_a_date_to_come() -> None:
 
 @given(st.text())
 def test_no_retry_after_is_more_than_no_answer(text: str) -> None:
-    found = http._seconds(text)
+    found = seconds(text)
     assert found is None or found >= 0
 
 

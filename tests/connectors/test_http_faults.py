@@ -24,8 +24,8 @@ from hilum.security.egress import Policy
 
 pytestmark = pytest.mark.anyio
 
-OURS = {Fault.CONFIGURATION, Fault.TOO_LARGE, Fault.INTERRUPTED, Fault.CANCELLED}
-"""Those that no partner causes: tests of endpoints and executions have them."""
+OURS = {Fault.CONFIGURATION, Fault.TOO_LARGE, Fault.INTERRUPTED, Fault.CANCELLED, Fault.HOST_KEY}
+"""Those that no HTTP partner causes: tests of endpoints, executions and SFTP have them."""
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 STATUSES = {Fault.AUTH: 401, Fault.FORBIDDEN: 403, Fault.NOT_FOUND: 404, Fault.RATE_LIMITED: 429, Fault.HTTP_5XX: 503}
 SECRETS: dict[str, Any] = {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from hilum.engine.runner import SCHEDULE, coming
 from hilum.errors import Conflict
 from hilum.jobs import Context
 from hilum.sdk.registry import Registry
@@ -152,3 +154,13 @@ async def test_a_job_that_takes_long_holds_nobody_up(
     assert (await hub.store.read(jobs.get, one)).state == "running"
     let_go.set()
     assert (await ended(hub, one)).state == "done"
+
+
+def test_those_of_the_same_minute_come_together() -> None:
+    at = datetime.datetime(2026, 3, 4, 3, 52, 30, tzinfo=datetime.UTC)
+    assert coming(at) == (datetime.datetime(2026, 3, 4, 3, 53, tzinfo=datetime.UTC), ["purge", "export_plans"])
+    seen, until = set(), at + datetime.timedelta(days=1)
+    while at < until:
+        at, kinds = coming(at)
+        seen.update(kinds)
+    assert seen == set(SCHEDULE), "none of them is lost to another in a day"

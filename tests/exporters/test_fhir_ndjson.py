@@ -14,8 +14,8 @@ from hilum.errors import ConfigError, DataError
 from hilum.exporters import fhir_ndjson
 from hilum.exporters.fhir_ndjson import FhirNdjsonExporter
 from hilum.model.dataset import Dataset, DataType, Variable
-from hilum.sdk.tables import Unrepresentable, schema
-from hilum.sdk.testing.exporter import ExporterSuite, rows, write
+from hilum.sdk.tables import Export, Unrepresentable
+from hilum.sdk.testing.exporter import CREATED, ExporterSuite, rows, write
 from hilum.store.listings import LISTINGS, Window
 
 PAYLOAD = Window(1, 1, payload=True)
@@ -220,9 +220,6 @@ def test_one_file_is_open_at_a_time() -> None:
         def write(self, data: bytes) -> None:
             assert data
 
-    from hilum.sdk.testing.exporter import CREATED
-    from hilum.sdk.tables import Export
-
     used = FhirNdjsonExporter(fhir_ndjson.Options(), ANSWERS, Export(File, 3, CREATED))  # type: ignore[arg-type]  # all it needs
     used.write(answers(PATIENT, OBSERVATION, PATIENT))
     used.close()
@@ -241,4 +238,3 @@ def test_one_file_is_open_at_a_time() -> None:
 def test_another_table_is_refused(dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match="takes the records `executions` or `messages` with payload"):
         write(FhirNdjsonExporter, dataset, [])
-    assert schema(dataset)

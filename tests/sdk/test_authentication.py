@@ -33,7 +33,7 @@ from pydantic import BaseModel
 
 from hilum import clock, telemetry
 from hilum.errors import ConfigError
-from hilum.sdk.authentication import KINDS, SECRETS, Authentication, OAuth2, problems, read
+from hilum.sdk.authentication import HTTP, KINDS, SECRETS, Authentication, OAuth2, problems, read
 
 SECRET = "canary-0123456789-0123456789-0123"
 REFERENCE = "${secret:lab.anything}"
@@ -123,9 +123,11 @@ def test_all_that_is_needed_is_enough(kind: str) -> None:
 
 @pytest.mark.ledger_part("S3-31", "kinds are seven, `none` the default; no secret is shown")
 def test_secret_fields_are_known_by_name() -> None:
-    assert list(KINDS) == ["none", "api_key", "oauth2", "basic", "bearer", "jwt", "certificate"]
+    assert list(HTTP) == ["none", "api_key", "oauth2", "basic", "bearer", "jwt", "certificate"]
+    assert KINDS.keys() - HTTP.keys() == {"ssh_key", "access_key"}, "for partners that take files"
     assert {
-        "key", "client_secret", "private_key", "refresh_token", "password", "token", "secret", "pkcs12", "passphrase"
+        "key", "client_secret", "private_key", "refresh_token", "password", "token", "secret", "pkcs12", "passphrase",
+        "secret_access_key", "session_token",
     } == SECRETS  # fmt: skip
 
 
@@ -146,7 +148,8 @@ def test_its_schema_renders() -> None:
         authentication: Authentication
 
     schema = json.dumps(Model.model_json_schema())
-    assert all(f'"const": "{kind}"' in schema for kind in KINDS)
+    assert all(f'"const": "{kind}"' in schema for kind in HTTP)
+    assert "ssh_key" not in schema
 
 
 @pytest.mark.parametrize(

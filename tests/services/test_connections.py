@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hilum.services.connections import COLUMNS, ConnectionReport, ConnectionView, place
+from hilum.exporting.connected import ConnectionView, place
+from hilum.services.connections import COLUMNS, ConnectionReport
 
 
 @pytest.mark.parametrize(

@@ -58,3 +58,33 @@ def test_an_authorization_server_in_the_clear(environment: str, grant: str, urls
     if place:
         (problem,) = problems
         assert problem.startswith(f"lab/out.{place if place == 'plaintext' else f'authentication.{place}'}: ")
+
+
+STORE = """
+version: 1
+organization: demo
+environment: {environment}
+integrations:
+  - name: lab
+    protocol: file_transfer
+    endpoints:
+      - {{name: out, direction: outbound, url: "s3://exchange", endpoint: "{endpoint}"{more},
+         authentication: {{type: access_key, access_key_id: a, secret_access_key: b}}}}
+"""
+
+
+@pytest.mark.ledger_part("S1-08", "a store in the clear is an error in production, unless excepted")
+@pytest.mark.parametrize(
+    ("environment", "endpoint", "more", "refused"),
+    [
+        ("production", "http://minio:9000", "", True), ("production", "HTTP://minio:9000", "", True),
+        ("production", "https://minio:9000", "", False), ("production", "http://127.0.0.1:9000", "", False),
+        ("development", "http://minio:9000", "", False),
+        ("production", "http://minio:9000", ", plaintext: {reason: inside the VPN, until: 2999-01-01}", False),
+    ],
+)  # fmt: skip
+def test_a_store_in_the_clear(environment: str, endpoint: str, more: str, refused: bool) -> None:
+    text = STORE.format(environment=environment, endpoint=endpoint, more=more)
+    problems = compile_all(document.load(text, "hub.yaml"), discover(), environ={}, folder=None).problems
+    wanted = "lab/out.endpoint: production needs TLS to other hosts, or plaintext: {reason, until}"
+    assert problems == ((wanted,) if refused else ())

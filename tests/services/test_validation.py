@@ -67,6 +67,18 @@ def test_the_six_types_and_no_other() -> None:
     assert checked({**GOOD, "type": "carrier_pigeon"}).errors == ["Invalid integration type: carrier_pigeon"]
 
 
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("sftp://hub@files.example/in", False), ("sftp://hub:canary@files.example/in", True),
+        ("https://hub@files.example/in", True), ("s3://hub@exchange/in", True),
+    ],
+)  # fmt: skip
+def test_a_url_holds_no_credentials_but_the_name_of_an_sftp_user(url: str, refused: bool) -> None:
+    found = checked({"name": "x", "protocol": "file_transfer", "endpoints": [{"url": url, "method": "POST"}]})
+    assert any("the URL must hold no credentials" in one for one in found.errors) is refused
+
+
 @pytest.mark.ledger("S3-24")
 def test_every_endpoint_is_looked_at() -> None:
     found = checked({**GOOD, "endpoints": [{"method": "GET"}, {"url": "http://a.example", "method": "BREW"}]})

@@ -242,3 +242,42 @@ async def test_seven_years_are_counted_by_an_index(store: Store, settle: Settle,
         assert index in found, found
         assert "SCAN execution" not in found.replace(f"USING COVERING INDEX {index}", "")
         assert "Seq Scan" not in found
+
+
+async def test_percentiles_of_each_endpoint_are_those_of_one(store: Store, settle: Settle, fill: Fill) -> None:
+    """The same rank, whether an endpoint is asked for alone or with the others."""
+    home = await settle()
+    chance = random.Random(3)
+    rows: list[dict[str, Any]] = [
+        {"status": chance.choice(["completed", "failed"]), "duration": chance.randrange(10**6), "endpoint": end}
+        for end in home.endpoints
+        for _ in range(chance.randrange(1, 90))
+    ]
+    await fill(home, *rows, {"status": "cancelled", "duration": 5}, {"status": "executing", "duration": None})
+    counts = await store.read(analytics.counts, home.over())
+    timed = {one: count.timed for one, count in counts.items()}
+    found = await store.read(analytics.each_percentile, home.over(), (0.5, 0.95), timed)
+    for end in home.endpoints:
+        mine = sorted(row["duration"] for row in rows if row["endpoint"] == end)
+        assert found[end] == {ratio: mine[max(-int(-ratio * len(mine) // 1), 1) - 1] for ratio in (0.5, 0.95)}
+    assert await store.read(analytics.each_percentile, home.over(), (0.5,), {home.endpoints[0]: 0}) == {}
+
+
+async def test_over_time_and_by_class(store: Store, settle: Settle, fill: Fill) -> None:
+    home = await settle()
+    first, second = home.endpoints
+    await fill(
+        home, {"status": "completed", "duration": 1, "started_at": 0},
+        {"status": "completed", "duration": 1, "started_at": 9},
+        {"status": "failed", "duration": 1, "started_at": 10, "fault": "REFUSED"},
+        {"status": "timeout", "duration": 1, "started_at": 19, "endpoint": second},
+        {"status": "failed", "duration": 1, "started_at": 11, "fault": "REFUSED"},
+        {"status": "failed", "duration": 1, "started_at": 12, "fault": "REFUSED", "synthetic": 1},
+    )  # fmt: skip
+    assert sorted(await store.read(analytics.over_time, home.over(), 10)) == [
+        ("completed", 0, 2), ("failed", 10, 2), ("timeout", 10, 1),
+    ]  # fmt: skip
+    assert await store.read(analytics.faults, home.over()) == [(first, "REFUSED", 2), (second, None, 1)]
+    nobody = Over(Scope(home.organization, frozenset()), 0, HOUR)
+    assert await store.read(analytics.faults, nobody) == []
+    assert await store.read(analytics.over_time, nobody, 10) == []

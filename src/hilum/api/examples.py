@@ -116,7 +116,7 @@ def _fits(value: Any, schema: dict[str, Any]) -> bool:
     kind = "string" if isinstance(value, str) else "array"
     if (
         schema.get("type") != kind
-        or value not in schema.get("enum", [value])
+        or value not in schema.get("enum", [schema.get("const", value)])
         or schema.get("format", "password") != "password"
     ):
         return False

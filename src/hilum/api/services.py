@@ -31,6 +31,7 @@ from hilum.services.entries import Entries
 from hilum.services.events import Events
 from hilum.services.executions import Executions
 from hilum.services.export_links import ExportLinks
+from hilum.services.export_plans import ExportPlans
 from hilum.services.exports import Exports
 from hilum.services.health import Health
 from hilum.services.identity import Still
@@ -143,6 +144,7 @@ class Services:
     datasets: Datasets
     exports: Exports
     export_links: ExportLinks
+    export_plans: ExportPlans
     webhook_subscriptions: WebhookSubscriptions
     webhook_receivers: WebhookReceivers
 

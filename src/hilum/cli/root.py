@@ -24,12 +24,14 @@ from hilum.cli import (
     datasets,
     demo,
     export,
+    exports,
     keys,
     lanes,
     messages,
     output,
     package,
     replay,
+    report,
     retention,
     send,
     serve,
@@ -89,6 +91,7 @@ for command, panel in (
     (serve.serve, RUN), (demo.demo, RUN), (archive.backup, RUN), (archive.restore, RUN),
     (status.status, LOOK), (configuration.check, CHANGE), (configuration.plan, CHANGE), (configuration.apply, CHANGE),
     (configuration.release, CHANGE), (replay.replay, CHANGE), (export.export, LOOK),
+    (report.report, LOOK),
     (package.package, LOOK), (package.verify, LOOK),
     (send.send, BUILD), (validation.check_message, BUILD),
     (connectors.connectors, BUILD), (connectors.new_connector, BUILD),
@@ -98,6 +101,7 @@ app.add_typer(messages.app, name="messages", rich_help_panel=LOOK)
 app.add_typer(lanes.app, name="lanes", rich_help_panel=LOOK)
 app.add_typer(audit.app, name="audit", rich_help_panel=LOOK)
 app.add_typer(datasets.app, name="datasets", rich_help_panel=LOOK)
+app.add_typer(exports.app, name="exports", rich_help_panel=LOOK)
 app.add_typer(connections.app, name="connections", rich_help_panel=LOOK)
 app.add_typer(signatures.app, name="signatures", rich_help_panel=LOOK)
 app.add_typer(approvals.app, name="approvals", rich_help_panel=LOOK)

@@ -9,62 +9,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import errno
-import fnmatch
 import hashlib
 import os
-import re
 import secrets
-import string
 import urllib.parse
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, TypeVar
 
 from pydantic import Field, field_validator
 
-from hilum import clock, telemetry
-from hilum.errors import FormatError, Refused, StoreError
-from hilum.formats import hl7v2
-from hilum.model.message import Disposition
-from hilum.sdk import config, contracts
-from hilum.sdk.contracts import Connector, Dialer, Inbox, Outbound, ProbeResult
+from hilum import clock
+from hilum.errors import Refused
+from hilum.sdk import contracts, file_name
+from hilum.sdk.contracts import Connector, Deposit, Dialer, Inbox, Outbound, ProbeResult
+from hilum.sdk.deposits import Broken, Progress, Unlike, begun, blocks, unfinished
 from hilum.sdk.faults import Fault, Timings
-from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
+from hilum.sdk.outcome import Ambiguous, Delivered, Deposited, Outcome, Permanent, Placed, Transient
+from hilum.sdk.polling import HEAD, Look, Polled, Poller
 
-HEAD = 65_536  # bytes of an oversized file that are stored; the file itself goes to the error folder
-NUMBERS = 1_000  # files of one name and different content, before a delivery is given up
+BLOCK = 1 << 20  # bytes of a large file that are written at once
 
-log = telemetry.logger("connectors.file")
+T = TypeVar("T")
 
 
-class Config(config.Config):
+class Config(Polled):
     """A folder: what is taken from it, or how files in it are called."""
 
     url: str = Field(..., description="The folder, as file:///path. It must lie inside a root that the hub allows.")
     timeout: int = Field(30_000, ge=100, le=300_000, description="Milliseconds until a write counts as unanswered.")
-    format: Literal["hl7v2", "bytes"] = Field("hl7v2", description="What the files hold: one message each.")
-    pattern: str = Field("*", min_length=1, description="In: which names are taken, such as *.hl7; never hidden ones.")
-    poll: int = Field(1_000, ge=10, le=86_400_000, description="In: milliseconds between two looks at the folder.")
-    stable_for: int = Field(
-        1_000,
-        ge=0,
-        le=86_400_000,
-        description="In: milliseconds that size and time of a file must stay the same.",
-    )
-    order: Literal["name", "mtime"] = Field("name", description="In: which file goes first, by name or oldest.")
-    max_bytes: int = Field(16 << 20, ge=1, le=1 << 30, description="In: the largest file; others are put aside.")
     archive: str = Field("archive", description="In: folder for what was taken, relative to the URL's or absolute.")
     error: str = Field("error", description="In: folder for what could not be taken or processed.")
-    file_name: str = Field(
-        "{id}.hl7",
-        description="Out: {id} is the delivery's, {control_id} MSH-10, any other an attribute.",
-    )
-    temporary: str = Field(
-        ".part",
-        pattern=r"^[A-Za-z0-9._-]{1,20}$",
-        description="End of the names of unfinished files, in and out.",
-    )
+    file_name: str = Field(file_name.DEFAULT, description=file_name.DESCRIPTION)
 
     @field_validator("url")
     @classmethod
@@ -86,67 +63,23 @@ class Config(config.Config):
     @field_validator("file_name")
     @classmethod
     def _is_a_template(cls, template: str) -> str:
-        words = 0
-        for literal, word, spec, conversion in string.Formatter().parse(template):
-            if _UNSAFE.search(literal):
-                raise ValueError("may hold letters, digits, . _ - and {words} only")
-            if word is not None:
-                words += 1
-                if not word.isidentifier() or spec or conversion:
-                    raise ValueError(f"{{{word}}} is no plain word")
-        if not words or template.startswith("."):
-            raise ValueError("needs a word such as {id}, and must not begin with a dot")
-        return template
+        return file_name.check(template)
 
     @property
     def path(self) -> str:
         return urllib.parse.unquote(urllib.parse.urlsplit(self.url).path)
 
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Look:
-    """A file as one look at the folder saw it; `since` (monotonic seconds) is when it was first seen so."""
-
-    name: str
-    size: int
-    mtime: int
-    inode: int
-    since: float = dataclasses.field(compare=False)
-
-
-class Source(contracts.Source[Config]):
-    """Polls a folder. One file is on its way at a time, so that they are stored in order."""
+class Source(Poller[Config]):
+    """Polls a folder."""
 
     def __init__(self, config: Config, inbox: Inbox, dialer: Dialer) -> None:
         super().__init__(config, inbox, dialer)
-        self._looks: dict[str, _Look] = {}
-        self._stuck: dict[str, tuple[_Look, Path]] = {}  # taken, but not to be moved away
-        self._stopping = asyncio.Event()
-        self._paused = False
-        self._task: asyncio.Task[None] | None = None
-        self._trouble = ""
+        self._folder = self._archive = self._error = Path()
 
-    async def start(self) -> None:
+    async def open(self) -> None:
         """Raises OSError where a folder is missing, not allowed or not to be written."""
         await asyncio.to_thread(self._open)
-        self._stopping.clear()
-        self._paused = False
-        self._task = asyncio.create_task(self._poll())
-
-    async def stop(self) -> None:
-        self._stopping.set()
-        task, self._task = self._task, None
-        if task:
-            await task
-
-    def pause(self) -> None:
-        self._paused = True
-
-    def resume(self) -> None:
-        self._paused = False
 
     def _open(self) -> None:
         try:
@@ -164,108 +97,23 @@ class Source(contracts.Source[Config]):
             if not os.access(used, os.R_OK | os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, f"{used} cannot be read and written")
 
-    async def _poll(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                if not self._paused:
-                    await self._round()
-                self._report("")
-            except OSError as error:
-                self._report(error.strerror or type(error).__name__)
-            except StoreError as error:
-                self._report(str(error))
-            except Exception:  # whatever it was, the folder is looked at again
-                log.exception("poll failed", folder=self.config.path)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self.config.poll / 1000)
+    async def look(self) -> list[Look]:
+        return await asyncio.to_thread(self._look)
 
-    def _report(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            if trouble:
-                log.warning("folder in trouble", folder=self.config.path, reason=trouble)
-            else:
-                log.info("folder works again", folder=self.config.path)
-
-    async def _round(self) -> None:
-        """One look at the folder. A file that cannot be handled lets the others pass, a full store does not."""
-        failed: OSError | None = None
-        ready = await asyncio.to_thread(self._ready)
-        for look, target in list(self._stuck.values()):
-            try:
-                await self._put_away(look, target)
-            except OSError as error:
-                failed = error
-        for look in ready:
-            if self._paused or self._stopping.is_set():
-                break
-            try:
-                await self._take(look)
-            except FileNotFoundError:
-                continue  # its owner took it back
-            except OSError as error:
-                failed = error
-        if failed:
-            raise failed
-
-    def _ready(self) -> list[_Look]:
-        now, looks = clock.monotonic(), {}
+    def _look(self) -> list[Look]:
+        found = []
         with os.scandir(self._folder) as entries:
             for entry in entries:
-                if not self._wanted(entry):
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    found = entry.stat(follow_symlinks=False)
-                    look = _Look(entry.name, found.st_size, found.st_mtime_ns, found.st_ino, now)
-                    before = self._looks.get(entry.name)
-                    looks[entry.name] = before if before == look else look
-        self._stuck = {name: kept for name, kept in self._stuck.items() if looks.get(name) == kept[0]}
-        ready = [
-            look
-            for look in looks.values()
-            if look is self._looks.get(look.name)  # it looked the same before
-            and now - look.since >= self.config.stable_for / 1000
-            and look.name not in self._stuck
-        ]
-        self._looks = looks
-        oldest = self.config.order == "mtime"
-        return sorted(ready, key=lambda look: (look.mtime if oldest else 0, look.name))
+                # a link may lead out of the allowed roots
+                if self.config.wants(entry.name) and entry.is_file(follow_symlinks=False):
+                    with contextlib.suppress(FileNotFoundError):
+                        found.append(_seen(entry.name, entry.stat(follow_symlinks=False)))
+        return found
 
-    def _wanted(self, entry: os.DirEntry[str]) -> bool:
-        return (
-            not entry.name.startswith(".")
-            and not entry.name.endswith(self.config.temporary)
-            and fnmatch.fnmatchcase(entry.name, self.config.pattern)
-            and entry.is_file(follow_symlinks=False)  # a link may lead out of the allowed roots
-        )
+    async def read(self, look: Look) -> tuple[str, bytes | None]:
+        return await asyncio.to_thread(self._read, look)
 
-    async def _take(self, look: _Look) -> None:
-        name = os.fsencode(look.name).decode("utf-8", "backslashreplace")
-        reason, body = await asyncio.to_thread(self._read, look)
-        if body is None:
-            return  # it changed while it was read: not complete yet
-        # an oversized file is not hashed: its time stands for its content
-        content = look.mtime if reason else hashlib.sha256(body).hexdigest()
-        identity = f"{name}|{look.size}|{content}"
-        attributes = {"file_name": name, "identity": identity}
-        target = self._error if reason else self._archive
-        if await self.inbox.seen(identity):
-            log.info("file seen before", folder=self.config.path, content=content)
-        elif reason:
-            await asyncio.shield(self.inbox.reject(body, reason, attributes))
-        else:
-            receipt = await asyncio.shield(self.inbox.receive(body, attributes))
-            if receipt.disposition is Disposition.ERROR:
-                target = self._error
-        await self._put_away(look, target)
-
-    async def _put_away(self, look: _Look, target: Path) -> None:
-        self._stuck[look.name] = look, target
-        await asyncio.to_thread(_move, self._folder / look.name, target)
-        del self._stuck[look.name]
-
-    def _read(self, look: _Look) -> tuple[str, bytes | None]:
-        """Why the file cannot be taken (empty: it can) and its bytes; None where it changed meanwhile."""
+    def _read(self, look: Look) -> tuple[str, bytes | None]:
         large = look.size > self.config.max_bytes
         try:
             handle = os.open(self._folder / look.name, os.O_RDONLY | os.O_NOFOLLOW)
@@ -273,12 +121,14 @@ class Source(contracts.Source[Config]):
             return "the file cannot be read: permission denied", b""
         with os.fdopen(handle, "rb") as file:
             body = file.read(HEAD if large else look.size + 1)
-            found = os.fstat(handle)
-        if _Look(look.name, found.st_size, found.st_mtime_ns, found.st_ino, 0) != look:
-            return "", None
+            if _seen(look.name, os.fstat(handle)) != look:
+                return "", None
         if large:
             return f"the file has {look.size} bytes, more than {self.config.max_bytes}", body
         return "" if body else "the file is empty", body
+
+    async def put_away(self, look: Look, failed: bool) -> None:
+        await asyncio.to_thread(_move, self._folder / look.name, self._error if failed else self._archive)
 
 
 class Destination(contracts.Destination[Config]):
@@ -289,52 +139,79 @@ class Destination(contracts.Destination[Config]):
             return await asyncio.wait_for(asyncio.to_thread(self._write, outbound), self.config.timeout / 1000)
         except TimeoutError:
             return Ambiguous("the file system did not answer in time")
-        except Refused as error:
-            return Transient(str(error))
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                return Permanent("the file's name is too long")
-            return Transient(error.strerror or type(error).__name__)
+        except (Refused, OSError) as error:
+            return _outcome(error)
 
     def _write(self, outbound: Outbound) -> Outcome:
         folder = self.dialer.directory(self.config.path)
+        name, body = file_name.called(self.config.file_name, outbound), outbound.body
         hidden = folder / f".{secrets.token_hex(8)}{self.config.temporary}"
         try:
-            handle = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o660)  # the umask narrows it
-            with os.fdopen(handle, "wb") as file:
-                file.write(outbound.body)
-                file.flush()
-                os.fsync(handle)
-            return self._name(folder, hidden, outbound)
+            with _created(hidden) as file:
+                file.write(body)
+                _flush(file)
+            found = _place(folder, hidden, name, len(body), hashlib.sha256(body).digest())
+            return Delivered(found.detail) if isinstance(found, Placed) else found
         finally:
             hidden.unlink(missing_ok=True)
 
-    def _name(self, folder: Path, hidden: Path, outbound: Outbound) -> Outcome:
-        stem, dot, end = self._called(outbound).partition(".")
-        for number in range(1, NUMBERS + 1):
-            target = folder / (f"{stem}-{number}{dot}{end}" if number > 1 else f"{stem}{dot}{end}")
-            try:
-                _link(hidden, target)
-            except FileExistsError:
-                if not _holds(target, outbound.body):
-                    continue
-                _sync(folder)
-                return Delivered("already there")
-            _sync(folder)
-            return Delivered("written")
-        return Permanent(f"{NUMBERS} files have this name already")
 
-    def _called(self, outbound: Outbound) -> str:
-        """The template with safe characters only; what an attribute cannot say is `none`."""
-        called = ""
-        for literal, word, _, _ in string.Formatter().parse(self.config.file_name):
-            called += literal
-            if word is not None:
-                value = outbound.id if word == "id" else outbound.attributes.get(word, "")
-                if not value and word == "control_id":
-                    value = _control_id(outbound.body)
-                called += _UNSAFE.sub("_", value)[:80] or "none"
-        return called if not called.startswith(".") else f"_{called}"
+class Depositor(contracts.Depositor[Config]):
+    """Writes a file beside its place, and puts it there once it is whole."""
+
+    async def deposit(self, deposit: Deposit, pieces: AsyncIterator[bytes]) -> Deposited:
+        writing: _Writing | None = None
+        progress = Progress()
+        try:
+            writing = await self._step(_Writing, self.dialer, self.config, deposit)
+            async with contextlib.aclosing(blocks(deposit, pieces, BLOCK, progress)) as content:
+                async for block in content:
+                    await self._step(writing.write, block)
+            return await self._step(writing.finish)
+        except Broken as error:
+            raise error.error from None
+        except Unlike as error:
+            return Permanent(str(error))
+        except TimeoutError:
+            late = "the file system did not answer in time"
+            return Ambiguous(late) if progress.whole else Transient(late)
+        except (Refused, OSError) as error:
+            return _outcome(error)
+        finally:
+            if writing is not None:
+                with contextlib.suppress(OSError):
+                    await self._step(writing.leave)
+
+    async def _step(self, work: Callable[..., T], *given: object) -> T:
+        """On a thread, as long as the time-out allows."""
+        return await asyncio.wait_for(asyncio.to_thread(work, *given), self.config.timeout / 1000)
+
+
+class _Writing:
+    """A deposit on its way into a file. Every method is a thread's work."""
+
+    def __init__(self, dialer: Dialer, config: Config, deposit: Deposit) -> None:
+        """Raises Refused and OSError. What an earlier try left behind goes."""
+        self._folder, self._deposit = dialer.directory(config.path), deposit
+        with os.scandir(self._folder) as entries:
+            old = [entry.path for entry in entries if entry.name.startswith(begun(deposit.id))]
+        for path in old:
+            Path(path).unlink(missing_ok=True)
+        self._hidden = self._folder / unfinished(deposit.id, config.temporary)
+        self._file = _created(self._hidden)
+
+    def write(self, block: bytes) -> None:
+        self._file.write(block)
+
+    def finish(self) -> Placed | Permanent:
+        _flush(self._file)
+        self._file.close()
+        return _place(self._folder, self._hidden, self._deposit.name, self._deposit.size, self._deposit.sha256)
+
+    def leave(self) -> None:
+        with contextlib.suppress(OSError):  # what cannot be written cannot be closed either
+            self._file.close()
+        self._hidden.unlink(missing_ok=True)
 
 
 class Probe(contracts.Probe[Config]):
@@ -375,12 +252,48 @@ _ADVICE = {
 }
 
 
+def _outcome(error: Refused | OSError) -> Transient | Permanent:
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return Permanent("the file's name is too long")
+    return Transient(str(error) if isinstance(error, Refused) else error.strerror or type(error).__name__)
+
+
+def _seen(name: str, found: os.stat_result) -> Look:
+    return Look(name, found.st_size, found.st_mtime_ns, str(found.st_ino))
+
+
 def _move(path: Path, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     target = folder / path.name
     while target.exists():
         target = folder / f"{path.stem}.{clock.micros()}{path.suffix}"
     path.rename(target)
+
+
+def _created(path: Path) -> BinaryIO:
+    """A new file. The umask narrows who may read it."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o660), "wb")
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _place(folder: Path, hidden: Path, name: str, size: int, sha256: bytes) -> Placed | Permanent:
+    """Give a whole file its name at once, or the next one that is free; its own may have been given to it before."""
+    for number in range(1, file_name.MOST + 1):
+        target = folder / file_name.numbered(name, number)
+        try:
+            _link(hidden, target)
+        except FileExistsError:
+            if not _holds(target, size, sha256):
+                continue
+            _sync(folder)
+            return Placed(target.name, "already there")
+        _sync(folder)
+        return Placed(target.name)
+    return Permanent(f"{file_name.MOST} files have this name already")
 
 
 def _link(hidden: Path, target: Path) -> None:
@@ -395,9 +308,11 @@ def _link(hidden: Path, target: Path) -> None:
         hidden.rename(target)
 
 
-def _holds(path: Path, body: bytes) -> bool:
-    found = path.lstat()
-    return path.is_file() and not path.is_symlink() and found.st_size == len(body) and path.read_bytes() == body
+def _holds(path: Path, size: int, sha256: bytes) -> bool:
+    if path.is_symlink() or not path.is_file() or path.lstat().st_size != size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest() == sha256
 
 
 def _sync(folder: Path) -> None:
@@ -408,11 +323,4 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _control_id(body: bytes) -> str:
-    try:
-        return hl7v2.Message.parse(body).control_id
-    except FormatError:
-        return ""
-
-
-connector = Connector(("file",), Config, Source, Destination, Probe, format="hl7v2")
+connector = Connector(("file",), Config, Source, Destination, Probe, depositor=Depositor, format="hl7v2")

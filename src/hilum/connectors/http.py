@@ -1,6 +1,6 @@
 """HTTP: requests that a partner answers, messages posted to it, and a listener that takes what partners post.
 
-Out: each delivery, and each execution, is one request, signed as `authentication` says; redirects are not followed,
+Out: each delivery, execution and file is one request, signed as `authentication` says; redirects are not followed,
 cookies not kept. A delivery's id is its Idempotency-Key: that is why a lane may send a POST again. In: a listener that
 answers after the commit, with id and disposition or, for HL7 v2 over HTTP, with the acknowledgment itself
 (`answer: ack`): 200 for AA, 500 for AE, 400 for AR.
@@ -9,17 +9,16 @@ answers after the commit, with id and disposition or, for HL7 v2 over HTTP, with
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import dataclasses
-import email.utils
 import hmac
-import http
-import http.cookiejar
 import ipaddress
 import json
 import re
 import ssl
 import urllib.parse
+from collections.abc import AsyncIterator
 from typing import Literal
 
 import httpx
@@ -31,14 +30,17 @@ from hilum.formats import hl7v2
 from hilum.model.message import Ack
 from hilum.sdk import config, contracts, headers
 from hilum.sdk.authentication import Authentication, Certificate
-from hilum.sdk.contracts import Call, Connector, Dialer, Inbox, Outbound, ProbeResult, Receipt, Reply
+from hilum.sdk.contracts import Call, Connector, Deposit, Dialer, Inbox, Outbound, ProbeResult, Receipt, Reply
+from hilum.sdk.deposits import Broken, Progress, Unlike, blocks
 from hilum.sdk.faults import ADVICE, Failed, Fault, fault_of, fault_of_status, reason_of
 from hilum.sdk.http import Answer, Limits, Listener, Refusal, Request
+from hilum.sdk.http_client import Client, beginning, phrase, place, seconds
 from hilum.sdk.http_request import CONTENT_TYPES, Method, Parameters, Probing
-from hilum.sdk.outcome import Ambiguous, Delivered, Outcome, Permanent, Transient
+from hilum.sdk.outcome import Ambiguous, Delivered, Deposited, Outcome, Permanent, Placed, Transient
 from hilum.sdk.stopwatch import Stopwatch
 from hilum.sdk.tls import Tls, version_of
 
+BLOCK = 256 << 10  # bytes of a file that are sent at once
 PART = 65_536  # bytes of a partner's answer to a delivery that are kept
 LARGEST = 10 << 20  # bytes of its answer to an execution that are kept, unless the endpoint says otherwise
 MOST = 64 << 20  # that an endpoint may say
@@ -204,23 +206,21 @@ class Source(contracts.Source[Config]):
         return Answer(status, json.dumps(said).encode())
 
 
-class _Client:
-    """Sends what an endpoint sends. Connections, and what shows who we are, are kept between requests."""
+class _Client(Client):
+    """Sends what an endpoint sends."""
 
     def __init__(self, config: Config, dialer: Dialer) -> None:
+        name = config.tls.server_name if config.tls else None
+        super().__init__(lambda: dialer.transport(tls=config.sender(), authentication=config.authentication), name)
         self._config = config
-        self._dialer = dialer
-        self._open: httpx.AsyncClient | None = None
         headers.protect(config.headers)
 
-    def stream(
+    def send(
         self, watch: Stopwatch, method: str, url: str, said: httpx.Headers, body: bytes, limit: float
     ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
         """`limit`: seconds. Raises ConfigError where certificates or authentication cannot work."""
-        name = self._config.tls.server_name if self._config.tls else None
-        extensions = {"trace": watch.trace, **({"sni_hostname": name} if name else {})}
         content = body if body or method in ("POST", "PUT", "PATCH") else None
-        return self._opened().stream(method, url, content=content, headers=said, extensions=extensions, timeout=limit)
+        return self.stream(watch, method, url, said, content, limit)
 
     def headers(self, form: str, method: str, body: bytes) -> httpx.Headers:
         """The endpoint's own, and defaults for what nobody set. `form`: what the body is."""
@@ -233,22 +233,6 @@ class _Client:
             said["Content-Type"] = kind
         said.update(own.headers)
         return said
-
-    async def close(self) -> None:
-        client, self._open = self._open, None
-        if client:
-            await client.aclose()
-
-    def _opened(self) -> httpx.AsyncClient:
-        if self._open is None:
-            own = self._config
-            self._open = httpx.AsyncClient(
-                transport=self._dialer.transport(tls=own.sender(), authentication=own.authentication),
-                follow_redirects=False,
-                trust_env=False,
-                cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            )
-        return self._open
 
 
 class Destination(contracts.Destination[Config]):
@@ -280,11 +264,60 @@ class Destination(contracts.Destination[Config]):
         if method != "GET":
             said["Idempotency-Key"] = outbound.id
         limit = self.config.timeout / 1000
-        async with self._client.stream(watch, method, url, said, body, limit) as response:
+        async with self._client.send(watch, method, url, said, body, limit) as response:
             content = b""
             with contextlib.suppress(httpx.HTTPError):  # the status alone decides
-                content, _ = await _read(response, PART)
+                content, _ = await beginning(response, PART)
             return _judge(response.status_code, response.headers, content)
+
+
+class Depositor(contracts.Depositor[Config]):
+    """Pushes each file as the body of one PUT or POST; where it ends early, its length says that it is none."""
+
+    def __init__(self, config: Config, dialer: Dialer) -> None:
+        super().__init__(config, dialer)
+        self._client = _Client(config, dialer)
+
+    async def deposit(self, deposit: Deposit, pieces: AsyncIterator[bytes]) -> Deposited:
+        watch, progress = Stopwatch(), Progress()
+        try:
+            async with contextlib.aclosing(blocks(deposit, pieces, BLOCK, progress)) as content:
+                return await self._push(deposit, content, watch)
+        except Broken as error:
+            raise error.error from None
+        except Unlike as error:
+            return Permanent(str(error))
+        except (Refused, ConfigError, Failed) as error:
+            return Transient(str(error))
+        except httpx.TimeoutException:
+            return Ambiguous("no answer in time") if watch.sent and progress.whole else Transient("it took too long")
+        except (OSError, httpx.HTTPError) as error:
+            reason = reason_of(error)
+            return Ambiguous(f"no answer: {reason}") if watch.sent and progress.whole else Transient(reason)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _push(self, deposit: Deposit, content: AsyncIterator[bytes], watch: Stopwatch) -> Deposited:
+        method = self.config.method
+        if method not in ("PUT", "POST"):
+            return Permanent(f"files are pushed by PUT or POST, not by {method}")
+        if not headers.is_value(deposit.id):
+            raise ConfigError("the deposit's id is no header's value")
+        named = {"name": deposit.name} if self.config.parameters.asks(self.config.url, "name") else {}
+        url = self.config.parameters.address(self.config.url, named)
+        said = self._client.headers("bytes", method, b"")
+        said["Content-Type"] = self.config.content_type or deposit.media_type
+        said["Content-Length"] = str(deposit.size)
+        said["Content-Disposition"] = f"attachment; filename*=UTF-8''{urllib.parse.quote(deposit.name, safe='')}"
+        said["Repr-Digest"] = f"sha-256=:{base64.b64encode(deposit.sha256).decode()}:"
+        said["Idempotency-Key"] = deposit.id
+        async with self._client.stream(watch, method, url, said, content, self.config.timeout / 1000) as response:
+            answer = b""
+            with contextlib.suppress(httpx.HTTPError):  # the status alone decides
+                answer, _ = await beginning(response, PART)
+            found = _judge(response.status_code, response.headers, answer)
+            return Placed(place(response), found.detail) if isinstance(found, Delivered) else found
 
 
 class Exchange(contracts.Exchange[Config]):
@@ -316,11 +349,11 @@ class Exchange(contracts.Exchange[Config]):
         url = self.config.parameters.address(self.config.url, call.parameters)
         said = self._headers(call)
         watch.asks(method, url, said)
-        async with self._client.stream(watch, method, url, said, call.body, limit) as response:
+        async with self._client.send(watch, method, url, said, call.body, limit) as response:
             tls = version_of(response.extensions.get("network_stream"))
-            content, truncated = await _read(response, self.config.max_answer)
+            content, truncated = await beginning(response, self.config.max_answer)
             status, reason, shown, timings = (
-                response.status_code, _phrase(response), _shown(response.headers), watch.timings()
+                response.status_code, phrase(response), _shown(response.headers), watch.timings()
             )  # fmt: skip
             trace = watch.told(content) if truncated or status >= 400 else None
             return Reply(status, reason, shown, content, timings, truncated, trace=trace, tls=tls)
@@ -378,14 +411,14 @@ class Probe(contracts.Probe[Config]):
     async def _ask(self, client: _Client, watch: Stopwatch, method: str, url: str) -> ProbeResult:
         said = client.headers(self.config.format, "GET", b"")
         watch.asks(method, url, said)
-        async with client.stream(watch, method, url, said, b"", self.config.timeout / 1000) as response:
+        async with client.send(watch, method, url, said, b"", self.config.timeout / 1000) as response:
             tls = version_of(response.extensions.get("network_stream"))
-            content, _ = await _read(response, PART)
+            content, _ = await beginning(response, PART)
             return dataclasses.replace(self._verdict(response, content, watch), tls=tls)
 
     def _verdict(self, response: httpx.Response, content: bytes, watch: Stopwatch) -> ProbeResult:
         status, wanted, advice = response.status_code, self.config.probe, ""
-        detail, fault = f"HTTP {status}: {_phrase(response)}", fault_of_status(status)
+        detail, fault = f"HTTP {status}: {phrase(response)}", fault_of_status(status)
         if wanted.expect_status:
             fault = None if status in wanted.expect_status else fault or Fault.PROTOCOL
         elif status == 405 and self.config.method in _allowed(response):
@@ -396,7 +429,7 @@ class Probe(contracts.Probe[Config]):
             detail, advice = f"{detail}; it leads to a sign-in page", ADVICE[Fault.AUTH]
         if fault is not None:
             advice = ADVICE[fault]
-            if (wait := _seconds(response.headers.get("retry-after", ""))) is not None:
+            if (wait := seconds(response.headers.get("retry-after", ""))) is not None:
                 detail = f"{detail}; it asks to wait {wait:.0f} seconds"
         timings, trace = watch.timings(), watch.told(content)
         return ProbeResult(fault is None, timings.total, detail, advice, fault, status, timings, trace=trace)
@@ -405,27 +438,6 @@ class Probe(contracts.Probe[Config]):
 def _unreached(detail: str, fault: Fault, watch: Stopwatch) -> ProbeResult:
     timings = watch.timings()
     return ProbeResult(False, timings.total, detail, ADVICE[fault], fault, None, timings, trace=watch.told())
-
-
-async def _read(response: httpx.Response, most: int) -> tuple[bytes, bool]:
-    """The body's beginning, and whether there was more."""
-    content = bytearray()
-    async for part in response.aiter_raw():
-        content += part
-        if len(content) > most:
-            return bytes(content[:most]), True
-    return bytes(content), False
-
-
-def _phrase(response: httpx.Response) -> str:
-    """The reason as the partner worded it, or as the standard does; HTTP/2 has none."""
-    said = response.reason_phrase
-    if said and said.isprintable() and len(said) <= 100:
-        return telemetry.mask(said)
-    try:
-        return http.HTTPStatus(response.status_code).phrase
-    except ValueError:
-        return "unknown"
 
 
 def _shown(said: httpx.Headers) -> dict[str, str]:
@@ -451,19 +463,8 @@ def _judge(status: int, headers: httpx.Headers, content: bytes) -> Outcome:
     if status in (401, 403):
         return Transient(f"{status}: the partner does not accept our credentials")
     if status in (408, 425, 429) or status >= 500:
-        return Transient(str(status), answered=True, retry_after=_seconds(headers.get("retry-after", "")))
+        return Transient(str(status), answered=True, retry_after=seconds(headers.get("retry-after", "")))
     return Permanent(f"{status}: redirects are not followed" if status < 400 else str(status))
-
-
-def _seconds(retry_after: str) -> float | None:
-    """Retry-After (RFC 9110, 10.2.3) in seconds from now; None where it says nothing."""
-    if re.fullmatch(r"\d{1,9}", retry_after.strip()):
-        return float(retry_after)
-    try:
-        until = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    return max(0.0, (until - clock.now()).total_seconds()) if until.tzinfo else None
 
 
 def _acknowledged(content: bytes) -> str | None:
@@ -489,4 +490,6 @@ def _ack(body: bytes, receipt: Receipt) -> bytes | None:
     )
 
 
-connector = Connector(("http", "https"), Config, Source, Destination, Probe, Exchange, format="hl7v2", plain=("http",))
+connector = Connector(
+    ("http", "https"), Config, Source, Destination, Probe, Exchange, Depositor, format="hl7v2", plain=("http",)
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 
 from cronsim import CronSim
 
@@ -31,12 +32,20 @@ SCHEDULE = {
     "purge": "53 3 * * *",
     "vault_reminders": "23 * * * *",
     "vendor_reminders": "29 * * * *",
+    "export_plans": "* * * * *",
 }
-APART = frozenset({*SCHEDULE, "archive_restore", "subject_export", "dataset_import", "export"})
-"""Kinds that take long: others do not wait for them."""
+APART = frozenset({*SCHEDULE, "archive_restore", "subject_export", "dataset_import", "export"}) - {"export_plans"}
+"""Kinds that take long: others do not wait for them. Plans only ask; what they ask for is made apart."""
 
 _AGAIN = 1.0  # seconds until a store that did not answer is asked again
 log = telemetry.logger("engine")
+
+
+def coming(now: datetime.datetime) -> tuple[datetime.datetime, list[str]]:
+    """When the next of those that run by themselves do, and which: several may have the same minute."""
+    due = {kind: next(CronSim(expression, now)) for kind, expression in SCHEDULE.items()}
+    at = min(due.values())
+    return at, [kind for kind, moment in due.items() if moment == at]
 
 
 class Runner:
@@ -132,11 +141,11 @@ class Runner:
         """Insert the jobs that run by themselves when their time comes."""
         while True:
             now = clock.now()
-            due = {kind: next(CronSim(expression, now)) for kind, expression in SCHEDULE.items()}
-            kind, at = min(due.items(), key=lambda item: item[1])
+            at, kinds = coming(now)
             await asyncio.sleep(max((at - now).total_seconds(), 1.0))
-            try:
-                await self._store.write(jobs.insert, kind, {}, actor="schedule")
-            except StoreError as error:
-                log.error("a job is not scheduled", kind=kind, reason=str(error))
+            for kind in kinds:
+                try:
+                    await self._store.write(jobs.insert, kind, {}, actor="schedule")
+                except StoreError as error:
+                    log.error("a job is not scheduled", kind=kind, reason=str(error))
             self._rouse()

@@ -10,7 +10,7 @@ from typing import Any
 import hilum
 from hilum import clock
 from hilum.errors import Conflict, DataError, HilumError
-from hilum.exporting import data, faults
+from hilum.exporting import data, faults, pages
 from hilum.exporting.data import Written
 from hilum.exporting.means import Means, Watch
 from hilum.exporting.parts import ZIP, Parts
@@ -77,5 +77,7 @@ def _manifest(one: Export, told: list[dict[str, Any]]) -> bytes:
     return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True).encode()
 
 
-MAKERS: Mapping[str, Callable[[Means, Export, Parts, Watch], Awaitable[Written]]] = {ExportKind.DATA: data.make}
+MAKERS: Mapping[str, Callable[[Means, Export, Parts, Watch], Awaitable[Written]]] = {
+    ExportKind.DATA: data.make, ExportKind.REPORT: pages.make, ExportKind.DASHBOARD: pages.make,
+}  # fmt: skip
 """What a package may have in it."""

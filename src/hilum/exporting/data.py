@@ -79,7 +79,7 @@ def write(table: Opened, wanted: dict[str, Any], parts: Parts, watch: Watch) -> 
         done.aside = aside.count
         if not done.aside:
             parts.drop(EXCEPTIONS)
-    done.media_type = kind.media_type
+    done.media_type, done.packed = kind.media_type, kind.packed
     return done
 
 

@@ -13,6 +13,9 @@ from typing import Any
 
 from hilum import clock
 from hilum.errors import ConfigError, Conflict, NotFound, Refused
+from hilum.exporting.dashboards import DASHBOARDS
+from hilum.exporting.definition import Definition
+from hilum.exporting.reports import REPORTS
 from hilum.model.access import Scope, permit
 from hilum.model.audit import Act
 from hilum.model.configuration import Integration
@@ -20,16 +23,24 @@ from hilum.model.dataset import Dataset, Variable, dataset_of
 from hilum.model.export import (
     NEEDED,
     BulkWish,
+    DashboardPages,
+    DashboardWish,
+    DataItem,
     DataWish,
     Destination,
     ExportKind,
     Folder,
+    Item,
     PackageWish,
+    Pages,
     Records,
+    ReportPages,
+    ReportWish,
     Rows,
     Wish,
 )
 from hilum.model.organization import ExportRules
+from hilum.model.retention import DAY
 from hilum.model.vendor import Vendor
 from hilum.sdk.config import read
 from hilum.store import Connection, datasets, exports, integrations, organizations, studies, vendors
@@ -37,6 +48,13 @@ from hilum.store.exports import Wanted
 from hilum.store.listings import LISTINGS
 
 _MOST = 500  # data sets of a package
+_WEEK = 7 * DAY
+_ZIP = (".zip", "application/zip")
+_PAGES = {
+    "csv": _ZIP, "json": (".json", "application/json"), "pdf": (".pdf", "application/pdf"),
+    "png": (".png", "image/png"), "svg": (".svg", "image/svg+xml"),
+    "xlsx": (".xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+}  # fmt: skip
 PAYLOAD = "datasets:payload"
 """The permission that rows of data sets need."""
 
@@ -57,6 +75,8 @@ def permissions(definition: dict[str, Any]) -> set[str]:
         return set().union(*(permissions(one) for one in source["items"]))
     if "dataset" in source or "package" in source:
         return {PAYLOAD}
+    if "report" in source or "dashboard" in source:
+        return set(pages_of(source).permissions)
     listing = LISTINGS[source["records"]]
     return {listing.permission, *([listing.payload] if source.get("payload") and listing.payload else [])}
 
@@ -72,8 +92,11 @@ def scope_of(act: Act, needed: Iterable[str]) -> Scope:
     return Scope(act.organization, within)
 
 
-async def shape(wanted: Rows | PackageWish) -> Shape:
+async def shape(wanted: Rows | PackageWish | Pages) -> Shape:
     """Raises ConfigError (format, options)."""
+    if isinstance(wanted, ReportPages | DashboardPages):
+        return Shape(wanted.format, *_PAGES[wanted.format])
+    assert not isinstance(wanted, Pages)  # noqa: S101 - it is one of these two
     return await asyncio.to_thread(_shape, wanted)
 
 
@@ -83,6 +106,15 @@ def _shape(wanted: Rows | PackageWish) -> Shape:
     kind = table_formats.exporter(wanted.format)
     read(kind.Config, wanted.options, "options")
     return Shape(kind.names[0], kind.suffix, kind.media_type)
+
+
+def pages_of(source: Mapping[str, Any]) -> Definition:
+    """The report or dashboard that is meant. Raises NotFound."""
+    noun = "report" if "report" in source else "dashboard"
+    found = (REPORTS if noun == "report" else DASHBOARDS).get(source[noun])
+    if found is None:
+        raise NotFound(f"there is no {noun} {source[noun]}")
+    return found
 
 
 async def check(wanted: Wish | PackageWish) -> None:
@@ -105,18 +137,70 @@ def bulk(connection: Connection, act: Act, wanted: BulkWish, shapes: list[Shape]
     """A row for the package, and one for each of its parts. Raises what `data` does."""
     rules = organizations.get(connection, act.organization).settings.exports
     _obey(connection, act, rules, wanted)
-    found = [
-        _rows(connection, act, rules, item, shape, f"items[{number}].")
+    parts = [
+        _part(connection, act, rules, wanted, item, shape, f"items[{number}].")
         for number, (item, shape) in enumerate(zip(wanted.items, shapes, strict=True))
     ]
-    of = {study for study, _, _ in found}
+    of = {part.study for part in parts}
     study = of.pop() if len(of) == 1 else None
-    parts = [
-        _row(act, wanted, each, ExportKind.DATA, definition, f"{name.lower()}{shape.suffix}", shape.media_type)
-        for (each, name, definition), shape in zip(found, shapes, strict=True)
-    ]
-    definition = {"source": {"items": [part.definition for part in parts]}, "format": "zip", "options": {}}
-    return _row(act, wanted, study, ExportKind.BULK, definition, f"{wanted.name}.zip", "application/zip"), parts
+    whole = {"source": {"items": [part.definition for part in parts]}, "format": "zip", "options": {}}
+    return _row(act, wanted, study, ExportKind.BULK, whole, f"{wanted.name}.zip", "application/zip"), parts
+
+
+def _part(
+    connection: Connection, act: Act, rules: ExportRules, whole: BulkWish, item: Item, shape: Shape, where: str
+) -> Wanted:  # fmt: skip
+    if isinstance(item, DataItem):
+        study, name, wanted = _rows(connection, act, rules, item, shape, where)
+        return _row(act, whole, study, ExportKind.DATA, wanted, f"{name.lower()}{shape.suffix}", shape.media_type)
+    return _paged(act, whole, item, shape, where)
+
+
+def pages(connection: Connection, act: Act, wanted: ReportWish | DashboardWish, shape: Shape) -> Wanted:
+    """A row for it. Raises NotFound, ConfigError (its time), Refused (rights, the organization's rules)."""
+    rules = organizations.get(connection, act.organization).settings.exports
+    _obey(connection, act, rules, wanted)
+    return _paged(act, wanted, wanted, shape)
+
+
+def _paged(
+    act: Act, whole: Wish, wanted: ReportPages | DashboardPages, shape: Shape, where: str = ""
+) -> Wanted:  # fmt: skip
+    """Its time is written down, so that a retry is of the same."""
+    kind, name = (
+        (ExportKind.REPORT, wanted.report)
+        if isinstance(wanted, ReportPages)
+        else (ExportKind.DASHBOARD, wanted.dashboard)
+    )
+    source: dict[str, Any] = {kind.value: name}
+    meant = pages_of(source)
+    within = scope_of(act, meant.permissions).studies
+    if within is not None and not meant.by_study:
+        needed = ", ".join(sorted(meant.permissions))
+        raise Refused(f"the {kind} {name} is of no single study: this needs {needed} in all of them")
+    source |= _time(meant, wanted, where)
+    if within is not None:
+        source["studies"] = sorted(within)
+    study = next(iter(within)) if within is not None and len(within) == 1 else None
+    told = {"source": source, "format": shape.format, "options": {"paper": wanted.paper}}
+    return _row(act, whole, study, kind, told, f"{name}{shape.suffix}", shape.media_type)
+
+
+def _time(meant: Definition, wanted: Pages, where: str) -> dict[str, str]:
+    """Raises ConfigError."""
+    if not meant.days:
+        for name in ("since", "until"):
+            if getattr(wanted, name) is not None:
+                raise ConfigError(f"{meant.name} tells how things stand: it is of no time", where=f"{where}{name}")
+        return {}
+    now = clock.now()
+    until = now if wanted.until is None else min(_utc(wanted.until), now)
+    since = until - datetime.timedelta(microseconds=_WEEK) if wanted.since is None else _utc(wanted.since)
+    if since >= until:
+        raise ConfigError("the time ends before it begins", where=f"{where}until")
+    if until - since > datetime.timedelta(days=meant.days):
+        raise ConfigError(f"{meant.name} is of {meant.days} days at most", where=f"{where}since")
+    return {"since": since.isoformat(), "until": until.isoformat()}
 
 
 def package(connection: Connection, act: Act, wanted: PackageWish, shape: Shape) -> Wanted:
@@ -186,7 +270,7 @@ def _rows(
     missing = [one for one in wanted.variables or () if one not in known]
     if missing:
         raise ConfigError(f"{name} has no variable {', '.join(missing[:5])}", where=f"{where}variables")
-    _fits(wanted, known, where)
+    _fits(wanted, known, shape, where)
     _least(rules, wanted.variables or sorted(known), name)
     definition = {
         "source": source, "format": shape.format, "options": wanted.options, "variables": wanted.variables,
@@ -227,10 +311,14 @@ def _records(act: Act, wanted: Records) -> tuple[int | None, dict[str, Any], Map
     )
 
 
-def _fits(wanted: Rows, known: Mapping[str, Variable], where: str) -> None:
-    """Raises ConfigError where a condition does not fit the variables."""
+def _fits(wanted: Rows, known: Mapping[str, Variable], shape: Shape, where: str) -> None:
+    """Raises ConfigError where the format or a condition does not fit the variables."""
     from hilum.formats.selection import Selection  # brings pyarrow, which a hub at work does without
+    from hilum.sdk import table_formats
 
+    named = tuple(known[one] for one in wanted.variables or known)
+    if unfit := table_formats.exporter(shape.format).unfit(Dataset("the table", named)):
+        raise ConfigError(unfit, where=f"{where}format")
     try:
         Selection(wanted.where, Dataset("the table", tuple(known.values())))
     except ConfigError as error:

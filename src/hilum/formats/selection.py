@@ -33,22 +33,23 @@ class Selection:
 
     def __init__(self, conditions: Sequence[Condition], dataset: Dataset) -> None:
         known = {one.name: one for one in dataset.variables}
-        self._tests: list[tuple[Variable, Comparison, Any]] = []
+        self.tests: list[tuple[Variable, Comparison, Any]] = []
+        """What is asked of which variable, and what it is compared with, as its column holds that."""
         for number, one in enumerate(conditions):
             where = f"where[{number}]"
             if one.variable not in known:
                 raise ConfigError(f"{dataset.name} has no variable {one.variable}", where=where)
-            self._tests.append((known[one.variable], one.op, _operand(known[one.variable], one, where)))
+            self.tests.append((known[one.variable], one.op, _operand(known[one.variable], one, where)))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The variables that are asked about, once each."""
-        return tuple(dict.fromkeys(variable.name for variable, _, _ in self._tests))
+        return tuple(dict.fromkeys(variable.name for variable, _, _ in self.tests))
 
     def mask(self, batch: pa.RecordBatch) -> pa.BooleanArray:
         """Which rows of a batch, which has at least `names`, are meant."""
         found = pa.repeat(True, batch.num_rows)
-        for variable, op, value in self._tests:
+        for variable, op, value in self.tests:
             found = pc.and_(found, _holds(batch.column(variable.name), variable, op, value))
         return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import enum
 import uuid
 from typing import Annotated, Any, Literal, Self
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from hilum.model.configuration import UNSEEN
+from hilum.model.period import Since, Until
 from hilum.model.selection import Condition
 
 
@@ -54,6 +54,8 @@ NEEDED = "needed"
 
 Line = Annotated[str, StringConstraints(max_length=200, pattern=rf"^[^{UNSEEN}]*$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+REPORT_FORMATS = ("csv", "json", "pdf", "xlsx")
+DASHBOARD_FORMATS = ("json", "pdf", "png", "svg", "xlsx")
 RECORDS = ("attempts", "audit", "deliveries", "executions", "logs", "messages")
 """The hub's own records that can be exported (store/listings)."""
 
@@ -68,8 +70,8 @@ class Records(Part):
     records: Literal["attempts", "audit", "deliveries", "executions", "logs", "messages"] = Field(
         ..., description="Which ones."
     )
-    since: datetime.datetime | None = Field(None, description="Of then or later; UTC where it names no offset.")
-    until: datetime.datetime | None = Field(None, description="Of before then; at the latest when it is asked for.")
+    since: Since | None = Field(None, description="Of then or later; UTC where it names no offset.")
+    until: Until | None = Field(None, description="Of before then; at the latest when it is asked for.")
     payload: bool = Field(False, description="With what is in them: bodies, requests and answers.")
 
 
@@ -168,11 +170,62 @@ class DataItem(Rows):
     kind: Literal["data"]
 
 
+class Pages(Part):
+    """Of which time something is shown, and on which paper."""
+
+    since: Since | None = Field(
+        None, description="From then on; UTC where it names no offset; by default a week before its end."
+    )
+    until: Until | None = Field(None, description="Before then; at the latest, and by default, when it is asked for.")
+    paper: Literal["a4", "letter"] = Field("a4", description="Of PDF and pictures.")
+
+
+class ReportPages(Pages):
+    """A report, in a format."""
+
+    report: Name = Field(..., description="By a name of `/exports/reports`.", examples=["integration-activity"])
+    format: Literal["pdf", "xlsx", "csv", "json"] = Field(
+        "pdf", description="PDF/A-2b, a workbook, a ZIP of tables, or one JSON document."
+    )
+
+
+class DashboardPages(Pages):
+    """A dashboard, in a format."""
+
+    dashboard: Name = Field(..., description="By a name of `/exports/dashboards`.", examples=["integrations"])
+    format: Literal["pdf", "png", "svg", "xlsx", "json"] = Field(
+        "pdf", description="One page, a picture, a workbook, or one JSON document."
+    )
+
+
+class ReportWish(Wish, ReportPages):
+    """A report as one file."""
+
+
+class DashboardWish(Wish, DashboardPages):
+    """A dashboard as one file."""
+
+
+class ReportItem(ReportPages):
+    """A report as a part of a package."""
+
+    kind: Literal["report"]
+
+
+class DashboardItem(DashboardPages):
+    """A dashboard as a part of a package."""
+
+    kind: Literal["dashboard"]
+
+
+Item = Annotated[DataItem | ReportItem | DashboardItem, Field(discriminator="kind")]
+
+
 class BulkWish(Wish):
     """Several exports in one ZIP, with a manifest of what became of each."""
 
     name: str = Field("export", pattern=r"^[\w.-]{1,80}$", description="What the ZIP is called, without its ending.")
-    items: list[DataItem] = Field(..., min_length=1, max_length=100, description="What is in it.")
+    items: list[Item] = Field(..., min_length=1, max_length=100, description="What is in it.")
 
 
 class Folder(enum.StrEnum):

@@ -1,7 +1,7 @@
-"""The contracts a plug-in implements (Source, Destination, Probe, Step, Job) and is given (Inbox, Dialer).
+"""The contracts a plug-in implements (Source, Destination, Depositor, Probe, Step, Job) and is given (Inbox, Dialer).
 
 A connector file holds, in this order: a docstring whose first line is its catalogue text, `class Config`,
-then its Source, Destination and Probe. The engine owns retries, lanes, secrets, logs, metrics and audit.
+then its Source, Destination, Depositor and Probe. The engine owns retries, lanes, secrets, logs, metrics and audit.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import abc
 import asyncio
 import dataclasses
+import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -21,10 +22,12 @@ from hilum.model.message import Ack, Disposition
 from hilum.sdk.authentication import Kind
 from hilum.sdk.config import Config
 from hilum.sdk.faults import Fault, Timings
-from hilum.sdk.outcome import Outcome
+from hilum.sdk.outcome import Deposited, Outcome
 from hilum.sdk.trace import Trace
 
 C = TypeVar("C", bound=Config)
+_LONGEST_NAME = 200  # bytes: room for a number, and for the name of an unfinished file
+_NAME = re.compile(r"[^./\\][^/\\]*")
 
 
 @dataclasses.dataclass(slots=True)  # not frozen: made for each message, and three times as dear
@@ -151,6 +154,42 @@ class Destination(abc.ABC, Generic[C]):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Deposit:
+    """A file of any size for one partner. The same deposit has the same `id` and content on every attempt."""
+
+    id: str  # stable: travels along so that the partner can recognise a repeat
+    name: str  # what it is to be called there: one name, no folders
+    size: int  # bytes
+    sha256: bytes  # of the content
+    media_type: str = "application/octet-stream"
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError where this can be no file's name: it must not lead anywhere else, nor be hidden."""
+        long = len(self.name.encode(errors="surrogatepass")) > _LONGEST_NAME
+        if long or not self.name.isprintable() or self.name.strip(" ") != self.name or not _NAME.fullmatch(self.name):
+            raise ConfigError("a file's name has no slashes, begins with no dot and is 200 bytes long at most")
+
+
+class Depositor(abc.ABC, Generic[C]):
+    """Hands over whole files, for exports: what is under the final name is all of it, or it is not there."""
+
+    def __init__(self, config: C, dialer: Dialer) -> None:
+        self.config = config
+        self.dialer = dialer
+
+    @abc.abstractmethod
+    async def deposit(self, deposit: Deposit, pieces: AsyncIterator[bytes]) -> Deposited:
+        """Take the pieces as fast as the partner does, and try once; never raises for what that or the network does.
+
+        `hilum.sdk.deposits.blocks` sees to it that size and hash are right before the end is sent: Permanent where
+        they are not. What `pieces` raises comes through. The Config's time-out is one step's, not the whole file's.
+        """
+
+    async def close(self) -> None:
+        """Close what is held open."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ProbeResult:
     """What a safe connectivity test found. `advice` says what a person should do about a failure.
 
@@ -233,6 +272,7 @@ class Connector:
     destination: type[Destination[Any]] | None = None
     probe: type[Probe[Any]] | None = None
     exchange: type[Exchange[Any]] | None = None
+    depositor: type[Depositor[Any]] | None = None
     format: str = "bytes"  # what its payloads are unless the endpoint says otherwise: hl7v2, bytes …
     plain: tuple[str, ...] = ()  # those of its schemes that do not encrypt
     extra: str | None = None  # the optional extra of the hilum package that it needs

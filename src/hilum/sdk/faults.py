@@ -29,6 +29,7 @@ class Fault(enum.StrEnum):
     TIMEOUT = "timeout"
     TLS_UNTRUSTED = "tls_untrusted"
     TLS_EXPIRED = "tls_expired"
+    HOST_KEY = "host_key"  # of an SSH server: none is trusted, or it showed another
     AUTH = "auth"
     CONSENT = "consent"  # a person's, that an authorization server asks for: never given, or given up
     FORBIDDEN = "forbidden"

@@ -164,6 +164,11 @@ class Parameters(Config):
             return True
         return False
 
+    def asks(self, url: str, name: str) -> bool:
+        """Is there a variable of this name in the URL's path or in a template?"""
+        templates = (urllib.parse.urlsplit(url).path, *self.path.values(), *self.query.values())
+        return any(one.name == name for template in templates for one in variables(template))
+
     def check(self, url: str) -> None:
         """Raises ValueError where URL and parameters do not belong together."""
         parts = urllib.parse.urlsplit(url)

@@ -40,4 +40,13 @@ class Permanent:
     detail: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Placed:
+    """A file is with the partner, whole. `place` is its name there; `detail` tells written from already there."""
+
+    place: str
+    detail: str = "written"
+
+
 Outcome = Delivered | Transient | Ambiguous | Permanent
+Deposited = Placed | Transient | Ambiguous | Permanent

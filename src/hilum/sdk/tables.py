@@ -111,19 +111,29 @@ class Export:
 class Exporter(abc.ABC, Generic[C]):
     """Writes one data set in one format. `names` are the format's, the first one is shown; `suffix` has its dot.
 
-    `max_rows`: what the format cannot exceed; None: nothing in it says so.
+    `max_rows`: what the format cannot exceed; None: nothing in it says so. `packed`: it leaves as a ZIP even of one
+    file, as how many there are depends on the rows.
     """
 
     names: ClassVar[tuple[str, ...]]
     suffix: ClassVar[str]
     media_type: ClassVar[str]
     max_rows: ClassVar[int | None] = None
+    packed: ClassVar[bool] = False
     Config: ClassVar[type[Config]]
 
     def __init__(self, config: C, dataset: Dataset, export: Export) -> None:
+        """Raises ConfigError where it is not for such a table, DataError where the format cannot hold it."""
+        if unfit := self.unfit(dataset):
+            raise ConfigError(unfit, where="format")
         self.config = config
         self.dataset = dataset
         self.export = export
+
+    @classmethod
+    def unfit(cls, dataset: Dataset) -> str:
+        """Why the format is not for such a table, which its variables tell; empty where it is."""
+        return ""
 
     @abc.abstractmethod
     def write(self, batch: pa.RecordBatch) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from hilum import clock, telemetry
 from hilum.errors import ConfigError, Refused, StoreError, Unauthenticated
-from hilum.model.access import NOBODY, PERMISSIONS, Binding, Principal, PrincipalKind, Role, Scope, permit
+from hilum.model.access import NOBODY, PERMISSIONS, Principal, Role, Scope, permit
 from hilum.model.audit import Act
 from hilum.security.api_keys import PREFIX, ApiKey, Pepper, make, parse
 from hilum.services.messages import micros, stamp
@@ -152,7 +152,7 @@ class ApiKeys:
             return None, NOBODY
         if len(self._rows) >= _MOST:
             self._rows.clear()
-        self._rows[key.id] = asked + _KEPT, found, _principal(found)
+        self._rows[key.id] = asked + _KEPT, found, found.principal
         return found, self._rows[key.id][2]
 
     def _note(self, row: ApiKeyRow, now: int) -> None:
@@ -165,14 +165,6 @@ class ApiKeys:
         self._used[row.id] = minute
         written = self._store.within(row.organization).write(api_keys.used, row.organization, row.id, minute)
         written.add_done_callback(_noted)
-
-
-def _principal(row: ApiKeyRow) -> Principal:
-    bindings, scopes = (Binding(row.role, row.study),), frozenset(row.scopes)
-    return Principal(
-        PrincipalKind.API_KEY, str(row.uuid), row.name, row.organization, bindings, scopes, number=row.id,
-        strict=row.strict,
-    )  # fmt: skip
 
 
 def _noted(written: asyncio.Future[None]) -> None:

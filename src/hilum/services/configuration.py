@@ -102,7 +102,7 @@ def compile_all(
                 if endpoint.scheme in connector.plain:
                     problems += _plaintext(reference, endpoint, "url", endpoint.url)
                 for name, url in _servers(values):
-                    problems += _plaintext(reference, endpoint, f"authentication.{name}", url)
+                    problems += _plaintext(reference, endpoint, name, url)
             if endpoint_mappings:
                 problems += _mappings(reference, endpoint, form_of(endpoint, connector), registry)
         except ConfigError as error:
@@ -139,12 +139,14 @@ def _stood_in(found: Mapping[str, str]) -> Secrets:
 
 
 def _servers(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The unencrypted addresses of an authorization server: what goes there opens the partner (S3-30, C-24)."""
+    """Unencrypted addresses beside the URL: a store's, an authorization server's, which opens the partner (C-24)."""
+    found = {"endpoint": values.get("endpoint")}
     given = values.get("authentication")
-    if not isinstance(given, Mapping):
-        return
-    for name in ADDRESSES:
-        url = given.get(name) or given.get(name.replace("_url", "Url"))
+    if isinstance(given, Mapping):
+        found |= {
+            f"authentication.{name}": given.get(name) or given.get(name.replace("_url", "Url")) for name in ADDRESSES
+        }
+    for name, url in found.items():
         if isinstance(url, str) and url.lower().startswith("http://"):
             yield name, url
 

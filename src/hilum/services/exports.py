@@ -13,18 +13,21 @@ from typing import Any
 
 from hilum import clock
 from hilum.errors import Conflict, Gone, NotFound
-from hilum.exporting import requests
-from hilum.exporting.requests import Shape
+from hilum.exporting import asking, requests
+from hilum.exporting.asking import AnyWish
+from hilum.exporting.dashboards import DASHBOARDS
+from hilum.exporting.definition import Definition
+from hilum.exporting.reports import REPORTS
 from hilum.model.access import Scope
 from hilum.model.audit import Act, Change
-from hilum.model.export import ENDED, NEEDED, READY, BulkWish, DataWish, ExportKind, ExportStatus, PackageWish
+from hilum.model.export import DASHBOARD_FORMATS, ENDED, NEEDED, READY, REPORT_FORMATS, ExportKind, ExportStatus
 from hilum.model.identifier import parse
 from hilum.security.sealed_file import SealedReader
 from hilum.services.jobs import Jobs
 from hilum.services.policy import Intent, Policy
 from hilum.services.vault import Vault
 from hilum.store import Connection, Store, exports, files, organizations, records, signatures, studies
-from hilum.store.exports import Export, Filter, Limits
+from hilum.store.exports import Export, Filter
 
 RELEASE = "export.release"
 _PIECE = 1 << 18
@@ -140,11 +143,43 @@ def formats() -> list[Format]:
     kinds = {one.names[0]: one for one in table_formats.exporters().values()}
     return [
         Format(
-            name, list(one.names), table_formats.about(one), one.media_type, one.suffix, [ExportKind.DATA],
+            name, list(one.names), table_formats.about(one), one.media_type, one.suffix, _kinds(name),
             name in _REGULATORY, one.max_rows, table_formats.form(one),
         )
         for name, one in sorted(kinds.items())
     ]  # fmt: skip
+
+
+def _kinds(name: str) -> list[ExportKind]:
+    """What can be had in a format."""
+    pages = ((ExportKind.REPORT, REPORT_FORMATS), (ExportKind.DASHBOARD, DASHBOARD_FORMATS))
+    return [ExportKind.DATA, *(kind for kind, formats in pages if name in formats)]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PagesKind:
+    """A report or a dashboard that there is. `days`: the longest time it can be of; 0: it tells how things stand."""
+
+    name: str
+    title: str
+    about: str
+    permissions: list[str]
+    days: int
+    formats: list[str]
+
+
+def reports() -> list[PagesKind]:
+    """By name."""
+    return [_pages_kind(one, REPORT_FORMATS) for one in REPORTS.values()]
+
+
+def dashboards() -> list[PagesKind]:
+    """By name."""
+    return [_pages_kind(one, DASHBOARD_FORMATS) for one in DASHBOARDS.values()]
+
+
+def _pages_kind(one: Definition, formats: tuple[str, ...]) -> PagesKind:
+    return PagesKind(one.name, one.title, one.about, sorted(one.permissions), one.days, list(formats))
 
 
 class Exports:
@@ -156,19 +191,16 @@ class Exports:
         self._jobs = jobs
         self._policy = policy
 
-    async def ask(self, act: Act, wanted: DataWish | BulkWish | PackageWish) -> ExportView:
+    async def ask(self, act: Act, wanted: AnyWish) -> ExportView:
         """A job makes it. Raises NotFound, ConfigError (format, options, variables), Refused, TooMany, Conflict."""
-        await requests.check(wanted)
-        own = self._store.within(act.organization)
-        if isinstance(wanted, BulkWish):
-            shapes = [await requests.shape(one) for one in wanted.items]
-            made = await own.change(act, _asked_bulk, act, wanted, shapes)
-        elif isinstance(wanted, PackageWish):
-            made = await own.change(act, _asked_package, act, wanted, await requests.shape(wanted))
-        else:
-            made = await own.change(act, _asked_data, act, wanted, await requests.shape(wanted))
+        ready = await asking.ready(wanted)
+        made = await self._store.within(act.organization).change(act, asking.ask, act, ready)
+        return await self.begun(act, made.uuid)
+
+    async def begun(self, act: Act, identifier: uuid.UUID) -> ExportView:
+        """One that was just asked for: its job is taken up."""
         await self._jobs.take_up(exports.JOB)
-        return await self.show(act, made.uuid)
+        return await self.show(act, identifier)
 
     async def list(self, scope: Scope, wanted: Filter, offset: int, limit: int) -> tuple[list[ExportView], int]:
         """The newest first, and how many there are."""
@@ -257,29 +289,6 @@ class Exports:
     async def _path(self, one: Export) -> Path:
         home = await self._store.within(one.organization).read(organizations.get, one.organization)
         return files.path_of(self._store.folder, files.PACKAGES, home.uuid, one.uuid)
-
-
-def _asked_data(connection: Connection, act: Act, wanted: DataWish, shape: Shape) -> Change:
-    made = requests.data(connection, act, wanted, shape)
-    return exports.ask(connection, act.organization, made, _limits(connection, act.organization))
-
-
-def _asked_bulk(connection: Connection, act: Act, wanted: BulkWish, shapes: list[Shape]) -> Change:
-    whole, parts = requests.bulk(connection, act, wanted, shapes)
-    asked = exports.ask(connection, act.organization, whole, _limits(connection, act.organization))
-    for part in parts:
-        exports.add(connection, act.organization, dataclasses.replace(part, parent=asked.result.id))
-    return asked
-
-
-def _asked_package(connection: Connection, act: Act, wanted: PackageWish, shape: Shape) -> Change:
-    made = requests.package(connection, act, wanted, shape)
-    return exports.ask(connection, act.organization, made, _limits(connection, act.organization))
-
-
-def _limits(connection: Connection, organization: int) -> Limits:
-    rules = organizations.get(connection, organization).settings.exports
-    return Limits(rules.at_once, rules.megabytes * 1_000_000, rules.days)
 
 
 def found(connection: Connection, scope: Scope, identifier: uuid.UUID) -> Export:

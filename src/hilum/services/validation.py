@@ -134,9 +134,9 @@ def _address(endpoint: Mapping[str, Any], protocol: str, registry: Registry) -> 
         return
     if len(url) > _LONGEST:
         yield f"the URL has more than {_LONGEST} characters", "url"
-    if parts.username is not None or parts.password is not None:
-        yield "the URL must hold no credentials", "url"
     scheme = parts.scheme.lower()
+    if parts.password is not None or (parts.username is not None and scheme != "sftp"):  # where a user is no secret
+        yield "the URL must hold no credentials", "url"
     if scheme not in registry.connectors:
         yield f"no connector speaks {scheme!r}; there are: {', '.join(sorted(registry.connectors))}", "url"
     elif protocol in PROTOCOLS and not _fits(scheme, protocol):

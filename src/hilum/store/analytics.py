@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -147,6 +147,41 @@ def percentiles(connection: sa.Connection, over: Over, ratios: Sequence[float], 
     query = sa.select(ordered.c.place, ordered.c.duration).where(ordered.c.place.in_(set(ranks.values())))
     found = {row.place: row.duration for row in connection.execute(query)}
     return {ratio: found[rank] for ratio, rank in ranks.items() if rank in found}
+
+
+def each_percentile(
+    connection: sa.Connection, over: Over, ratios: Sequence[float], timed: Mapping[int, int]
+) -> dict[int, dict[float, int]]:
+    """`percentiles` of every endpoint; `timed`: how many have a duration, by endpoint (its number)."""
+    ranks = {
+        one: {ratio: max(math.ceil(ratio * many), 1) for ratio in ratios} for one, many in timed.items() if many
+    }  # fmt: skip
+    if not ranks:
+        return {}
+    place = sa.func.row_number().over(partition_by=_S.endpoint, order_by=_S.duration).label("place")
+    ordered = sa.select(_S.endpoint, _S.duration, place).where(*_over(over), *_timed()).subquery()
+    wanted = {rank for each in ranks.values() for rank in each.values()}
+    query = sa.select(ordered).where(ordered.c.place.in_(wanted))
+    found = {(row.endpoint, row.place): row.duration for row in connection.execute(query)}
+    return {
+        one: {ratio: found[one, rank] for ratio, rank in each.items() if (one, rank) in found}
+        for one, each in ranks.items()
+    }
+
+
+def over_time(connection: sa.Connection, over: Over, size: int) -> list[tuple[str, int, int]]:
+    """Status, when the hour or day (its `size`) began, and how many."""
+    began = (_S.started_at - _S.started_at % size).label("began")
+    query = sa.select(_S.status, began, sa.func.count()).where(*_over(over)).group_by(_S.status, sa.text("began"))
+    return [(status, began, many) for status, began, many in connection.execute(query)]
+
+
+def faults(connection: sa.Connection, over: Over) -> list[tuple[int, str | None, int]]:
+    """Endpoint (its number), class of the failure, and how many; the most frequent first."""
+    many = sa.func.count().label("many")
+    query = sa.select(_S.endpoint, _S.fault, many).where(*_over(over), _S.status.in_(FAILURES))
+    query = query.group_by(_S.endpoint, _S.fault).order_by(many.desc(), _S.endpoint, _S.fault)
+    return [(one, fault, count) for one, fault, count in connection.execute(query)]
 
 
 def extremes(connection: sa.Connection, over: Over) -> tuple[Extreme, Extreme] | None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from hilum import clock
 from hilum.errors import ConfigError, Conflict, NotFound
-from hilum.model.access import Role
+from hilum.model.access import Binding, Principal, PrincipalKind, Role
 from hilum.model.audit import Change
 from hilum.model.identifier import new
 from hilum.security.seal import KeyedHash
@@ -49,6 +49,15 @@ class ApiKeyRow:
     def entity(self) -> str:
         """As the audit trail names it."""
         return f"api-key/{self.uuid}"
+
+    @property
+    def principal(self) -> Principal:
+        """Who its holder is, should it hold."""
+        bindings, scopes = (Binding(self.role, self.study),), frozenset(self.scopes)
+        return Principal(
+            PrincipalKind.API_KEY, str(self.uuid), self.name, self.organization, bindings, scopes, number=self.id,
+            strict=self.strict,
+        )  # fmt: skip
 
     def state(self, now: int) -> State:
         if self.revoked_at is not None:

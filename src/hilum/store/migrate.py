@@ -46,7 +46,7 @@ def _as_owner(owner: str, database: Database) -> None:
 
 def migrate(database: Database, scripts: Path = _SCRIPTS) -> None:
     """Upgrade to the newest schema. Raises StoreError where the store was written by a newer Hilum."""
-    if _current(database) == _newest(scripts):
+    if _current(database) == newest(scripts):
         return  # nearly always: alembic is not even loaded
     from alembic import command
     from alembic.config import Config
@@ -77,7 +77,7 @@ def migrate(database: Database, scripts: Path = _SCRIPTS) -> None:
                 connection.execute(sa.select(sa.func.pg_advisory_unlock(_LOCK)))
 
 
-def _newest(scripts: Path) -> str:
+def newest(scripts: Path = _SCRIPTS) -> str:
     """The head's revision: scripts are called v<revision>_<name>.py."""
     return max(path.name[1:].partition("_")[0] for path in (scripts / "versions").glob("v*.py"))
 

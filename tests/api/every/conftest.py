@@ -27,6 +27,7 @@ from hilum.model.access import Role
 
 PHRASE = "a long phrase that nobody guesses"  # the document's own
 EDGE = Edge.read(known=1_000_000, together=1_000_000, unknown=1_000_000, logged=False)
+BIG = b'{"odd": "' + b"x" * 15_000_000 + b'"}'  # one for all that send it: an answer keeps what was asked
 TABLE = b"USUBJID,AVAL\nA-01,5.5\n"
 NOWHERE = str(uuid.UUID(int=0))
 Operation = tuple[str, str, str, dict[str, Any]]
@@ -180,6 +181,8 @@ class World:
         assert made.status_code == 201, made.text
         return str(made.json()["id"])
 
+    big = BIG
+
     def takes_json(self, operation: dict[str, Any]) -> bool:
         return takes_json(operation)
 
@@ -215,7 +218,8 @@ class World:
             {},
         ]
         if "json" in told:
-            odd += [{"json": []}, {"json": {**told["json"], "odd": 1}}, {"json": {"odd": "x" * 15_000_000}}]
+            odd += [{"json": []}, {"json": {**told["json"], "odd": 1}}]
+            odd += [{"json": None, "content": BIG, "headers": {"content-type": "application/json"}}]
             odd += [{"json": None, "content": b"x", "headers": {"content-type": "text/plain"}}]
         found = []
         for one in odd:
@@ -294,6 +298,10 @@ class World:
 
     async def _export_data(self, who: Person, place: Any) -> dict[str, Any]:
         return {"dataset": await self._some_datasets(who, "")}
+
+    async def _export_bulk(self, who: Person, place: Any) -> dict[str, Any]:
+        item = {"kind": "data", "dataset": await self._some_datasets(who, ""), "format": "csv"}
+        return {"items": [item, {"kind": "report", "report": "integration-activity", "format": "json"}]}
 
     async def _some_approvals(self, who: Person, name: str) -> str:
         return await self._made(await self.person(), "/api/v1/approvals")
@@ -393,6 +401,9 @@ class World:
 
     async def _replace_route(self, who: Person, place: dict[str, str]) -> dict[str, Any]:
         return {"name": place["name"]}
+
+    async def _replace_export_plan(self, who: Person, place: Any) -> dict[str, Any]:
+        return {"name": f"plan-{next(self._numbers)}"}
 
     async def _create_organization(self, who: Person, place: Any) -> dict[str, Any]:
         return {"administrator": {"email": f"new{next(self._numbers)}@example.org", "name": "Ann Smith"}}

@@ -77,7 +77,7 @@ async def test_the_same_export_gives_the_same_bytes_whatever_the_format(exportin
     (dataset,) = (await exporting.imported())["datasets"]
     formats = (await exporting.http.get("/exports/formats")).json()["items"]
     assert {"csv", "tsv", "json", "ndjson", "xml", "xlsx", "parquet", "arrow"} <= {one["id"] for one in formats}
-    for one in formats:
+    for one in (one for one in formats if "takes the hub's records" not in one["about"]):
         done = await exporting.exported(dataset, one["id"], variables=["USUBJID", "AVAL"])
         assert done["status"] == "succeeded", (one["id"], done["error"])
         assert (done["file"].endswith(one["extension"]), done["media_type"]) == (True, one["mime"])

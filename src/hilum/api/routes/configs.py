@@ -34,7 +34,7 @@ Type = Literal[
     "HL7", "FHIR", "PAYMENT_GATEWAY", "LAB_SYSTEM", "IMAGING_SYSTEM", "PHARMACY_SYSTEM", "EHR_SYSTEM", "INSURANCE",
     "API", "WEBHOOK",
 ]  # fmt: skip
-AuthType = Literal["API_KEY", "OAUTH", "BASIC_AUTH", "TOKEN", "NONE", "JWT", "CERTIFICATE"]
+AuthType = Literal["API_KEY", "OAUTH", "BASIC_AUTH", "TOKEN", "NONE", "JWT", "CERTIFICATE", "SSH_KEY", "ACCESS_KEY"]
 Status = Literal["ACTIVE", "INACTIVE", "ERROR", "TESTING"]
 
 

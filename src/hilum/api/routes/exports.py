@@ -15,9 +15,26 @@ from hilum.api.items import Items
 from hilum.api.paging import Page, Paging
 from hilum.api.services import Used
 from hilum.api.surface import Acting, Surface, allow
+from hilum.exporting.asking import AnyWish
 from hilum.model.audit import Act
-from hilum.model.export import BulkWish, DataWish, ExportKind, ExportStatus, PackageWish
-from hilum.services.exports import ExportView, Format, ReleaseSignature, formats
+from hilum.model.export import (
+    BulkWish,
+    DashboardWish,
+    DataWish,
+    ExportKind,
+    ExportStatus,
+    PackageWish,
+    ReportWish,
+)
+from hilum.services.exports import (
+    ExportView,
+    Format,
+    PagesKind,
+    ReleaseSignature,
+    dashboards,
+    formats,
+    reports,
+)
 from hilum.store.exports import Filter
 
 router = Surface("/exports")
@@ -51,7 +68,35 @@ async def export_package(services: Used, act: Acting, response: Response, wanted
     return await _asked(services, act, response, wanted)
 
 
-async def _asked(services: Used, act: Act, response: Response, wanted: DataWish | BulkWish | PackageWish) -> ExportView:
+@router.get("/reports")
+@allow("exports:read", audits="export-report.list")
+async def list_export_reports(services: Used, act: Acting) -> Items[PagesKind]:
+    """Every report, with what it needs and the formats that it comes in."""
+    return Items[PagesKind](items=reports())
+
+
+@router.get("/dashboards")
+@allow("exports:read", audits="export-dashboard.list")
+async def list_export_dashboards(services: Used, act: Acting) -> Items[PagesKind]:
+    """Every dashboard, with what it needs and the formats that it comes in."""
+    return Items[PagesKind](items=dashboards())
+
+
+@router.post("/report", status_code=202)
+@allow("exports:create", audits="export.ask", fails=(404, 409, 429))
+async def export_report(services: Used, act: Acting, response: Response, wanted: ReportWish) -> ExportView:
+    """A report of a time, or of how things stand when it is made: for people, and for the file."""
+    return await _asked(services, act, response, wanted)
+
+
+@router.post("/dashboard", status_code=202)
+@allow("exports:create", audits="export.ask", fails=(404, 409, 429))
+async def export_dashboard(services: Used, act: Acting, response: Response, wanted: DashboardWish) -> ExportView:
+    """One page with the figures of a time: those that the API has."""
+    return await _asked(services, act, response, wanted)
+
+
+async def _asked(services: Used, act: Act, response: Response, wanted: AnyWish) -> ExportView:
     made = await services.exports.ask(act, wanted)
     response.headers["location"] = f"/api/v1/exports/jobs/{made.id}"
     return made

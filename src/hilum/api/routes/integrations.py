@@ -55,7 +55,13 @@ _SHAPE = {
         "legal_basis": {"type": "array", "items": TypeAdapter(LegalBasis).json_schema()},
         "authentication": {
             "type": "object", "additionalProperties": True,
-            "properties": {"type": {"enum": ["none", "api_key", "oauth2", "basic", "bearer", "jwt", "certificate"]}},
+            "properties": {
+                "type": {
+                    "enum": [
+                        "none", "api_key", "oauth2", "basic", "bearer", "jwt", "certificate", "ssh_key", "access_key",
+                    ]
+                }
+            },
         },
         "headers": {"type": "object", "additionalProperties": _TEXT},
         "endpoints": {"type": "array", "items": _ENDPOINT},

@@ -12,12 +12,13 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{part}"
-        for part in ("base", "config", "destination", "exchange", "exporter", "importer", "source", "step")
+        for part in ("base", "config", "depositor", "destination", "exchange", "exporter", "importer", "source", "step")
     )
 )
 
 from hilum.sdk.testing.base import ConnectorSuite, Mood, Partner, leaving_nothing, within  # noqa: E402 - see above
 from hilum.sdk.testing.config import ConfigSuite  # noqa: E402
+from hilum.sdk.testing.depositor import DepositorSuite  # noqa: E402
 from hilum.sdk.testing.destination import DestinationSuite, ProbeSuite  # noqa: E402
 from hilum.sdk.testing.exchange import ExchangeSuite  # noqa: E402
 from hilum.sdk.testing.fakes import DirectDialer, MemoryInbox, Received, RefusingDialer, free_port  # noqa: E402
@@ -27,6 +28,7 @@ from hilum.sdk.testing.step import StepSuite  # noqa: E402
 __all__ = [
     "ConfigSuite",
     "ConnectorSuite",
+    "DepositorSuite",
     "DestinationSuite",
     "DirectDialer",
     "ExchangeSuite",

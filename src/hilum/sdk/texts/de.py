@@ -23,6 +23,10 @@ FAULTS: dict[str, tuple[str, str]] = {
         "Das Zertifikat des Partners ist abgelaufen.",
         "Der Partner muss es erneuern; prüfen Sie auch die Uhr dieser Maschine.",
     ),
+    "host_key": (
+        "Der Server hat einen SSH-Schlüssel gezeigt, dem wir nicht vertrauen.",
+        "Fragen Sie den Partner, ob dies sein Fingerabdruck ist; dann tragen Sie ihn als host_key ein.",
+    ),
     "auth": (
         "Der Partner erkennt uns nicht.",
         "Prüfen Sie die Zugangsdaten und ob sie geändert wurden oder abgelaufen sind.",

@@ -23,6 +23,10 @@ FAULTS: dict[str, tuple[str, str]] = {
         "The partner's certificate has expired.",
         "The partner must renew it; check this machine's clock.",
     ),
+    "host_key": (
+        "The server showed an SSH host key that we do not trust.",
+        "Ask the partner whether this is its fingerprint; if it is, put it into host_key.",
+    ),
     "auth": (
         "The partner does not know us.",
         "Check the credentials, and whether they were changed or have expired.",
