@@ -159,6 +159,7 @@ async def settle_in(hub: Hub, asked: Asked, who: str) -> None:
     await asked.post(who, "/webhooks/subscriptions", url=f"https://{who}.example.org/", events=["*"])
     hook = await asked.post(who, "/integrations?initialize=false", name=f"{who}-hook", type="WEBHOOK")
     await asked.post(who, "/webhooks/receivers", integration=hook["id"])
+    await asked.post(who, "/exports/plans", name=f"{who}-plan", kind="data", wish=RECORDS)
     await asked.post(who, "/mappings", name=f"{who}-mapping", document={"set": {"MSH-5": f"{who}-app"}})
 
 
@@ -171,6 +172,7 @@ def collections(asked: Asked) -> list[str]:
     return sorted({path for method, path in asked.routes if method == "GET" and "{" not in path})
 
 
+RECORDS = {"source": {"records": "messages"}, "format": "csv"}
 PEM = trustme.CA().cert_pem.bytes().decode()
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/v1/organizations/{organization_id}"): {"title": "stolen"},
@@ -186,6 +188,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/lanes/{integration}/{endpoint}/skip"): {"delivery": 1, "reason": "stolen"},
     ("POST", "/api/v1/messages/{identifier}/replay"): {"reason": "stolen"},
     ("PUT", "/api/v1/vendors/{vendor_id}"): {"name": "stolen"},
+    ("PUT", "/api/v1/exports/plans/{plan_id}"): {"name": "stolen", "kind": "data", "wish": RECORDS},
+    ("POST", "/api/v1/exports/jobs/{job_id}/links"): {"receiver": "stolen"},
     ("PUT", "/api/v1/retention/policies/{kind}"): {"keep": 100},
     ("PUT", "/api/v1/routes/{name}"): {"name": "stolen", "from": "south-feed/in"},
     ("POST", "/api/v1/routes/{name}/rollback"): {"version": 1},

@@ -40,6 +40,7 @@ def keeping(found: dict[str, bytes]) -> Any:
     return react
 
 
+@pytest.mark.ledger_part("S1-22", "HTTP push")
 class TestDepositor(testing.DepositorSuite):
     module: ClassVar[ModuleType] = http
     kept: ClassVar[dict[int, dict[str, bytes]]] = {}

@@ -175,6 +175,7 @@ class TestDestination(Bucket, testing.DestinationSuite):
     pass
 
 
+@pytest.mark.ledger_part("S1-22", "S3-compatible")
 class TestDepositor(Bucket, testing.DepositorSuite):
     large: ClassVar[int] = 12 << 20  # three parts
 

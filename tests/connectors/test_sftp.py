@@ -100,10 +100,12 @@ class TestSource(Folder, testing.SourceSuite):
         self.folders[place].mkdir()
 
 
+@pytest.mark.ledger_part("S3-06", "a simulator of SFTP")
 class TestDestination(Folder, testing.DestinationSuite):
     pass
 
 
+@pytest.mark.ledger_part("S1-22", "SFTP")
 class TestDepositor(Folder, testing.DepositorSuite):
     async def held(self, place: int) -> dict[str, bytes]:
         return SftpServer(self.folders[place]).files()
@@ -234,6 +236,7 @@ async def server(tmp_path: Path) -> AsyncIterator[SftpServer]:
 
 
 @pytest.mark.ledger_part("S3-11", "SFTP: the host key is pinned")
+@pytest.mark.ledger_part("S1-08", "SFTP to a server that proved who it is")
 async def test_no_host_key_is_believed_by_itself(server: SftpServer) -> None:
     found = await probe(server, host_key=[])
     assert (found.reachable, found.fault) == (False, Fault.HOST_KEY)

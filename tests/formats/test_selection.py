@@ -52,6 +52,7 @@ BATCH = pa.RecordBatch.from_arrays(
         (["AGE>=65"], [2, 4]),
         (["AGE<65"], [1]),
         (["AGE in 64,90"], [1, 4]),
+        (["AVAL in 0,7"], [4]),
         (["AVAL missing"], [2, 3]),
         (["AVAL present", "AGE > 64"], [4]),
         (["AVAL != 7"], [1, 4]),

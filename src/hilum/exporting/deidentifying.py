@@ -7,18 +7,23 @@ as what it is, a message, a document or text.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
 from hilum import clock
+from hilum.errors import FormatError
 from hilum.exporting.means import Means, Watch
 from hilum.exporting.tables import Opened
 from hilum.formats.deidentify import Action, Deidentifier, Kind, Profile, tables
+from hilum.formats.hl7v2 import Message
 from hilum.model.export import Deidentify
 from hilum.store.exports import Export
 from hilum.store.listings import LISTINGS
+
+_BASE64 = "body_base64"  # of the records `messages`: bodies that are no UTF-8
 
 
 class Deidentified(Opened):
@@ -60,10 +65,18 @@ class Inside:
         """The batch, in its private columns what may leave."""
         for place, name in enumerate(batch.schema.names):
             if name in self._private:
-                texts = batch.column(place).to_pylist()
-                told = [None if text is None else self._deidentifier.text(text) for text in texts]
+                leave = self._bytes if name == _BASE64 else self._deidentifier.text
+                told = [None if text is None else leave(text) for text in batch.column(place).to_pylist()]
                 batch = batch.set_column(place, batch.schema.field(place), pa.array(told, pa.string()))
         return batch
+
+    def _bytes(self, text: str) -> str | None:
+        """A body that is no UTF-8, as the message that it is; else it is left out: nobody can tell what is in it."""
+        try:
+            message = Message.parse(base64.b64decode(text))
+            return base64.b64encode(bytes(self._deidentifier.message(message))).decode()
+        except (FormatError, ValueError):
+            return None
 
 
 Change = Callable[[Opened, Watch], Deidentified]

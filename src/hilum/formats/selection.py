@@ -7,6 +7,7 @@ their characters, so that `2014` is before `2014-05`; what SAS counts is compare
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +26,7 @@ _ORDERED = {
     _C.AT_LEAST: pc.greater_equal,
 }  # fmt: skip
 _WORDS = {_C.CONTAINS: pc.match_substring, _C.STARTS: pc.starts_with}
+_NONE = pa.scalar(False)  # of no values: nothing is among them
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -65,7 +67,7 @@ def _holds(column: pa.Array, variable: Variable, op: Comparison, value: Any) -> 
     if op in _WORDS:
         met = _WORDS[op](column, value)
     elif op is _C.AMONG:
-        met = pc.is_in(column, pa.array(value, column.type))
+        met = functools.reduce(pc.or_, (pc.equal(column, pa.scalar(one, column.type)) for one in value), _NONE)
     else:
         met = _ORDERED[op](column, pa.scalar(value, column.type))
     return pc.and_(there, pc.fill_null(met, False))

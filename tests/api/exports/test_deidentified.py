@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -85,3 +86,26 @@ async def test_messages_tell_nobody_either(running: Any, exporting: Any, message
     row = json.loads(content)
     assert row["body"].startswith("MSH|")
     assert [one for one in ("4711", "MÜLLER", "C1") if one in content] == []
+
+
+async def test_a_body_that_is_no_utf8_tells_nobody_either(running: Any, exporting: Any, message: Any) -> None:
+    text = message("C1", patient="4711", name="MÜLLER").decode().replace("MÜLLER", "MULLER^JÖRG")
+    await running.send(text.encode("latin-1"))
+    await running.settled()
+    source = {"records": "messages", "payload": True}
+    plain = await exporting.http.post("/exports/data", json={"format": "ndjson", "source": source})
+    row = await _only(exporting, plain)
+    assert row["body_base64"]
+    assert b"MULLER" in base64.b64decode(row["body_base64"])
+    asked = {"format": "ndjson", "source": source, "deidentify": {"profile": "safe-harbor"}}
+    row = await _only(exporting, await exporting.http.post("/exports/data", json=asked))
+    body = base64.b64decode(row["body_base64"])
+    assert body.startswith(b"MSH|")
+    assert [one for one in (b"4711", b"MULLER", b"J\xd6RG", b"C1") if one in body] == []
+
+
+async def _only(exporting: Any, asked: Any) -> Any:
+    assert asked.status_code == 202, asked.text
+    done = await exporting.ended(asked.json()["id"])
+    assert done["status"] == "succeeded", done["error"]
+    return json.loads((await exporting.http.get(f"/exports/jobs/{done['id']}/download")).text)

@@ -12,6 +12,8 @@ import pypdfium2
 import pytest
 
 from hilum import clock
+from hilum.exporting import asking
+from hilum.model.export import DashboardWish, ExportKind, ReportWish
 
 pytestmark = pytest.mark.anyio
 API = "/api/v1"
@@ -134,3 +136,16 @@ async def test_the_rules_of_the_organization_hold(running: Any, signed_in: Any) 
     assert refused.status_code == 403
     assert "purpose" in refused.text
     assert (await admin.post("/exports/report", json={**asked, "purpose": "Audit"})).status_code == 202
+
+
+@pytest.mark.ledger_part("S1-14", "by a plan: its time is said by a word")
+async def test_a_plan_says_its_time_by_a_word() -> None:
+    at = datetime.datetime(2026, 5, 6, 12, tzinfo=datetime.UTC)
+    values = {"report": "availability", "since": "last-week", "until": "last-week"}
+    wish = asking.read(ExportKind.REPORT, values, at)
+    assert isinstance(wish, ReportWish)
+    monday = datetime.datetime(2026, 4, 27, tzinfo=datetime.UTC)
+    assert (wish.since, wish.until) == (monday, monday + datetime.timedelta(days=7))
+    board = asking.read(ExportKind.DASHBOARD, {"dashboard": "exports", "format": "png"}, at)
+    assert isinstance(board, DashboardWish)
+    assert board.format == "png"
