@@ -77,8 +77,8 @@ def _type(schema: Schema, scope: str = "") -> str:
         return "dict[str, Any]" if "/" in name else scope + _class(name)
     if "const" in schema or "enum" in schema:
         return f"Literal[{', '.join(map(_value, schema.get('enum', [schema.get('const')])))}]"
-    if "anyOf" in schema:
-        return " | ".join(dict.fromkeys(_type(one, scope) for one in schema["anyOf"]))
+    if "anyOf" in schema or "oneOf" in schema:
+        return " | ".join(dict.fromkeys(_type(one, scope) for one in schema.get("anyOf") or schema["oneOf"]))
     known = schema.get("type")
     if isinstance(known, list):
         return " | ".join(_type({**schema, "type": one}, scope) for one in known)
@@ -90,7 +90,7 @@ def _type(schema: Schema, scope: str = "") -> str:
         return f"dict[str, {'Any' if plain else _type(more, scope)}]"
     if known is not None:
         return _SCALARS[known]
-    if set(schema) & {"allOf", "oneOf", "not", "prefixItems"}:
+    if set(schema) & {"allOf", "not", "prefixItems"}:
         raise ValueError(f"no Python type for {json.dumps(schema)[:200]}")
     return "Any"
 

@@ -107,5 +107,3 @@ def test_a_list_and_a_value_do_not_stand_for_each_other() -> None:
     for one in [*wrong, {"op": "missing", "value": 1}]:
         with pytest.raises(ValueError, match=r"needs a list|have no value"):
             Condition.model_validate({"variable": "NAME", **one})
-
-

@@ -1,4 +1,4 @@
-"""Renders pages in a process of their own: what sets them keeps 400 MB, and takes the whole process along where it fails.
+"""Renders pages in a process of their own: what sets them keeps 400 MB, and takes a whole process along if it fails.
 
     python -m hilum.exporting.rendering
 

@@ -70,6 +70,8 @@ async def _made(context: Context, one: Export) -> exports.Written:
         if not task.done():  # the hub ends, or the store does not answer: the thread must not write on
             watch.drop()
             await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # else the loop complains that nobody looked at it
     return await task
 
 
