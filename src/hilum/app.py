@@ -238,7 +238,7 @@ class Hub:
                 store, self.registry, self.configurations, self.entries.credentials, policy, self.settings.url
             )
             tests, previews = Tests(store, self.registry, jobs), Previews(messages)
-            exports = Exports(store, self.vault, jobs, policy)
+            exports = Exports(store, self.vault, jobs, policy, self.registry)
             self._services = Services(
                 registry=self.registry,
                 names=names,

