@@ -7,9 +7,10 @@ from lxml import etree
 
 from hilum.errors import DataError
 from hilum.exporters import cdisc_odm_1_3_2
-from hilum.exporters.cdisc_odm_1_3_2 import OdmExporter
+from hilum.exporters.cdisc_odm_1_3_2 import Odm132Exporter
 from hilum.importers.odm import OdmImporter
 from hilum.model.dataset import Dataset, DataType, Variable
+from hilum.sdk.odm import OdmOptions
 from hilum.sdk.tables import Export
 from hilum.sdk.testing.exporter import CREATED, ExporterSuite, Kept, rows, write
 
@@ -31,7 +32,7 @@ class TestOdm(ExporterSuite):
 
 def test_the_options_reach_the_file() -> None:
     batch = rows(DM, {"USUBJID": ["a"], "SITE": ["s"]})
-    ((name, data),) = write(OdmExporter, DM, [batch], {"subject": "SITE", "study": "S.9"}).items()
+    ((name, data),) = write(Odm132Exporter, DM, [batch], {"subject": "SITE", "study": "S.9"}).items()
     assert name == "dm.xml"
     root = etree.fromstring(data)
     assert root.xpath("string(//odm:SubjectData/@SubjectKey)", namespaces=NAMES) == "s"
@@ -42,7 +43,7 @@ def test_the_options_reach_the_file() -> None:
 def test_rows_without_a_subject_are_told() -> None:
     warnings: list[str] = []
     batch = rows(DM, {"USUBJID": ["a", None, ""], "SITE": ["s", "s", "s"]})
-    write(OdmExporter, DM, [batch], warnings=warnings)
+    write(Odm132Exporter, DM, [batch], warnings=warnings)
     assert len(warnings) == 1
     assert "(2)" in warnings[0]
 
@@ -56,12 +57,12 @@ def test_a_subject_that_is_no_variable_is_refused_before_a_file_is_there() -> No
 
     export = Export(begin, 0, CREATED)
     with pytest.raises(DataError, match="ABSENT: there is no such variable"):
-        OdmExporter(cdisc_odm_1_3_2.Options.model_validate({"subject": "ABSENT"}), DM, export)
+        Odm132Exporter(OdmOptions.model_validate({"subject": "ABSENT"}), DM, export)
     assert begun == []
 
 
 def test_another_number_of_rows_than_announced_fails() -> None:
-    exporter = OdmExporter(cdisc_odm_1_3_2.Options.model_validate({}), DM, Export(lambda _: Kept(), 2, CREATED))
+    exporter = Odm132Exporter(OdmOptions.model_validate({}), DM, Export(lambda _: Kept(), 2, CREATED))
     exporter.write(rows(DM, {"USUBJID": ["a"], "SITE": ["s"]}))
     with pytest.raises(DataError, match="2 rows were announced, and 1 written"):
         exporter.close()

@@ -7,9 +7,10 @@ from lxml import etree
 
 from hilum.errors import DataError
 from hilum.exporters import cdisc_odm_2_0
-from hilum.exporters.cdisc_odm_2_0 import OdmExporter
+from hilum.exporters.cdisc_odm_2_0 import Odm20Exporter
 from hilum.importers.odm import OdmImporter
 from hilum.model.dataset import Dataset, DataType, Variable
+from hilum.sdk.odm import OdmOptions
 from hilum.sdk.tables import Export
 from hilum.sdk.testing.exporter import CREATED, ExporterSuite, Kept, rows, write
 
@@ -30,7 +31,7 @@ class TestOdm(ExporterSuite):
 def test_the_options_reach_the_file() -> None:
     batch = rows(DM, {"SUBJID": [7, None], "SITE": ["s", "s"]})
     warnings: list[str] = []
-    ((name, data),) = write(OdmExporter, DM, [batch], {"study": "S.9"}, warnings=warnings).items()
+    ((name, data),) = write(Odm20Exporter, DM, [batch], {"study": "S.9"}, warnings=warnings).items()
     assert name == "dm.xml"
     root = etree.fromstring(data)
     assert root.tag == f"{{{NAMES['odm']}}}ODM"
@@ -40,6 +41,6 @@ def test_the_options_reach_the_file() -> None:
 
 
 def test_another_number_of_rows_than_announced_fails() -> None:
-    exporter = OdmExporter(cdisc_odm_2_0.Options.model_validate({}), DM, Export(lambda _: Kept(), 2, CREATED))
+    exporter = Odm20Exporter(OdmOptions.model_validate({}), DM, Export(lambda _: Kept(), 2, CREATED))
     with pytest.raises(DataError, match="2 rows were announced, and 0 written"):
         exporter.close()

@@ -3,16 +3,14 @@
 import sqlalchemy as sa
 from alembic import op
 
-from hilum.store.migrations.own_rows import protect
+from hilum.store.migrations.own_rows import Id, create, own
 
 revision = "0012"
 down_revision = "0011"
 
-Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite's rowid alias must be spelt INTEGER
-
 
 def upgrade() -> None:
-    _create(
+    create(
         "dataset",
         sa.Column("study", Id, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -22,9 +20,9 @@ def upgrade() -> None:
         sa.Column("archived_at", sa.BigInteger(), nullable=True),
         sa.UniqueConstraint("organization", "study", "name"),
         sa.UniqueConstraint("organization", "id"),
-        _own("study"),
+        own("study"),
     )
-    _create(
+    create(
         "dataset_version",
         sa.Column("dataset", Id, nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -37,9 +35,9 @@ def upgrade() -> None:
         sa.Column("key", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.UniqueConstraint("organization", "dataset", "number"),
-        _own("dataset"),
+        own("dataset"),
     )
-    _create(
+    create(
         "dataset_import",
         sa.Column("study", Id, nullable=False),
         sa.Column("definition", sa.JSON(), nullable=False),
@@ -54,10 +52,10 @@ def upgrade() -> None:
         sa.Column("asked_by", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
-        _own("study"),
+        own("study"),
     )
     op.create_index("dataset_import_organization", "dataset_import", ["organization"])
-    _create(
+    create(
         "export",
         sa.Column("study", Id, nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -82,24 +80,6 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
-        _own("study"),
+        own("study"),
     )
     op.create_index("export_organization", "export", ["organization", "id"])
-
-
-def _create(name: str, *parts: sa.schema.SchemaItem) -> None:
-    op.create_table(
-        name,
-        sa.Column("id", Id, nullable=False),
-        sa.Column("uuid", sa.Uuid(), nullable=False),
-        sa.Column("organization", Id, nullable=False),
-        *parts,
-        sa.ForeignKeyConstraint(["organization"], ["organization.id"]),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("uuid"),
-    )
-    protect(name)
-
-
-def _own(table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(["organization", table], [f"{table}.organization", f"{table}.id"])

@@ -3,12 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
-from hilum.store.migrations.own_rows import protect
+from hilum.store.migrations.own_rows import Id, create, own
 
 revision = "0013"
 down_revision = "0012"
-
-Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite's rowid alias must be spelt INTEGER
 
 
 def upgrade() -> None:
@@ -21,7 +19,7 @@ def upgrade() -> None:
         table.create_foreign_key("export_parent", "export", ["organization", "parent"], ["organization", "id"])
     there = sa.text("parent IS NOT NULL")
     op.create_index("export_parent", "export", ["parent"], sqlite_where=there, postgresql_where=there)
-    _create(
+    create(
         "export_link",
         sa.Column("export", Id, nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
@@ -33,10 +31,10 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
-        _own("export"),
+        own("export"),
     )
     op.create_index("export_link_export", "export_link", ["organization", "export"])
-    _create(
+    create(
         "export_plan",
         sa.Column("study", Id, nullable=True),
         sa.Column("name", sa.Text(), nullable=False),
@@ -53,26 +51,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("archived_at", sa.BigInteger(), nullable=True),
         sa.UniqueConstraint("organization", "folded"),
-        _own("study"),
+        own("study"),
         sa.ForeignKeyConstraint(["organization", "last"], ["export.organization", "export.id"]),
     )
     due = sa.text("next_at IS NOT NULL")
     op.create_index("export_plan_due", "export_plan", ["next_at"], sqlite_where=due, postgresql_where=due)
-
-
-def _create(name: str, *parts: sa.schema.SchemaItem) -> None:
-    op.create_table(
-        name,
-        sa.Column("id", Id, nullable=False),
-        sa.Column("uuid", sa.Uuid(), nullable=False),
-        sa.Column("organization", Id, nullable=False),
-        *parts,
-        sa.ForeignKeyConstraint(["organization"], ["organization.id"]),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("uuid"),
-    )
-    protect(name)
-
-
-def _own(table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(["organization", table], [f"{table}.organization", f"{table}.id"])
