@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hilum.errors import FormatError
-from hilum.exporters.cdisc_odm_1_3_2 import OdmExporter
-from hilum.exporters.cdisc_odm_2_0 import OdmExporter as NewOdmExporter
+from hilum.exporters.cdisc_odm_1_3_2 import Odm132Exporter
+from hilum.exporters.cdisc_odm_2_0 import Odm20Exporter
 from hilum.exporters.xml import XmlExporter
 from hilum.importers import odm
 from hilum.importers.odm import OdmImporter
@@ -40,8 +40,8 @@ class TestOdmImporter(ImporterSuite):
     def good(self) -> Mapping[str, bytes]:
         whole = rows(SAMPLE, ROWS)
         return {
-            "old.xml": write(OdmExporter, SAMPLE, [whole] * 20)["sample.xml"],
-            "new.xml": write(NewOdmExporter, SAMPLE, [whole] * 20)["sample.xml"],
+            "old.xml": write(Odm132Exporter, SAMPLE, [whole] * 20)["sample.xml"],
+            "new.xml": write(Odm20Exporter, SAMPLE, [whole] * 20)["sample.xml"],
             "two.xml": TWO,
         }
 
