@@ -7,6 +7,7 @@ are the same whenever the same is asked for.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from hilum import clock
 from hilum.exporting import bulk, data, package, pages, protect
 from hilum.exporting.data import Written as Done
 from hilum.exporting.means import Means, Watch
-from hilum.exporting.parts import Made, Parts
+from hilum.exporting.parts import ZIP, Made, Parts
 from hilum.exporting.protect import Plain
 from hilum.model.export import ExportKind, Protection
 from hilum.security.sealed_file import new_key
@@ -40,7 +41,11 @@ async def make(means: Means, one: Export, watch: Watch) -> Written:
     await asyncio.to_thread(_tidy, target)
     try:
         done = await MAKERS[one.kind](means, one, parts, watch)
-        made = await asyncio.to_thread(parts.finish, done.media_type, f"{Path(one.file).stem}.zip", packed=done.packed)
+        compress = one.definition.get("compress")
+        packed, name = done.packed or compress == "zip", f"{Path(one.file).stem}.zip"
+        made = await asyncio.to_thread(parts.finish, done.media_type, name, packed=packed)
+        if compress == "gzip" and made.media_type != ZIP:  # several files are compressed as it is
+            made = await asyncio.to_thread(_gzipped, target, bound, made)
         if (wanted := one.definition.get("protect")) is not None:
             protection = Protection.model_validate(wanted)
             password = ""
@@ -85,6 +90,17 @@ def _tidy(target: Path) -> None:
 def place(folder: Path, owner: uuid.UUID, one: Export) -> Path:
     """Where its file lies."""
     return files.path_of(folder, files.PACKAGES, owner, one.uuid)
+
+
+def _gzipped(target: Path, bound: bytes, made: Made) -> Made:
+    """The file, smaller, in the place of what it was made of; no time stands in it (RFC 1952)."""
+    key = new_key()
+    with dataset_files.opened(target, made.key, bound) as stream, dataset_files.written(target, key, bound) as sealed:
+        counted = dataset_files.Counted(sealed)
+        with gzip.GzipFile("", "wb", fileobj=counted, mtime=0) as packer:
+            while piece := stream.read(_PIECE):
+                packer.write(piece)
+    return Made(key, counted.size, counted.sha256.digest(), f"{made.name}.gz", "application/gzip")
 
 
 def _protected(

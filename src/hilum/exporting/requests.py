@@ -277,6 +277,7 @@ def _rows(
     definition = {
         "source": source, "format": shape.format, "options": wanted.options, "variables": wanted.variables,
         "where": [one.model_dump(mode="json") for one in wanted.where], "set_aside": wanted.set_aside,
+        "compress": wanted.compress,
         "deidentify": None if wanted.deidentify is None else wanted.deidentify.model_dump(mode="json"),
     }  # fmt: skip
     return study, name, definition

@@ -150,6 +150,7 @@ class Rows(Part):
     variables: list[Name] | None = Field(None, min_length=1, max_length=10_000, description="These, in this order.")
     where: list[Condition] = Field([], max_length=50, description="Only rows that meet all of them.")
     set_aside: bool = Field(False, description="What the format cannot hold goes to a file of exceptions.")
+    compress: Literal["gzip", "zip"] | None = Field(None, description="A smaller file; null: as the format has it.")
     deidentify: Deidentify | None = Field(None, description="Null: as it is.")
 
     @model_validator(mode="after")

@@ -78,15 +78,19 @@ def config(config: Path, tmp_path: Path, listener: Listener) -> Path:
     return config
 
 
+@pytest.mark.ledger("S1-01")
 @pytest.mark.ledger_part("S1-22", "file and HTTPS push: all of it under its final name")
 @pytest.mark.ledger_part("S1-03", "the destination is an existing integration's endpoint")
 async def test_a_file_is_placed_whole(exporting: Any, tmp_path: Path) -> None:
     (dataset,) = (await exporting.imported())["datasets"]
-    done = await exporting.exported(dataset, destination={"endpoint": "sponsor/drop", "name": "week.csv"})
+    where = [{"variable": "VISITNUM", "op": "eq", "value": 1}]
+    sent = {"endpoint": "sponsor/drop", "name": "week.csv"}
+    done = await exporting.exported(dataset, destination=sent, where=where, variables=["USUBJID"])
     assert done["status"] == "succeeded", done["error"]
     assert [one.name for one in (tmp_path / "drop").iterdir()] == ["week.csv"]
     content = (tmp_path / "drop" / "week.csv").read_bytes()
     assert hashlib.sha256(content).hexdigest() == done["sha256"]
+    assert content == b'"USUBJID"\r\n"A-01"\r\n"A-02"\r\n'
     placed = done["facts"]["placed"]
     assert (placed["endpoint"], placed["attempts"]) == ("sponsor/drop", 1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import hashlib
 import io
 import re
@@ -111,7 +112,35 @@ async def test_errors_have_the_codes_of_exports(running: Any, exporting: Any, si
     assert await code(await http.post(f"/exports/jobs/{done['id']}/retry")) == (409, "EXP004")
 
 
-@pytest.mark.ledger_part("S1-20", "cancel, delete, retry")
+async def test_a_file_can_be_smaller(exporting: Any) -> None:
+    (dataset,) = (await exporting.imported())["datasets"]
+    plain = await exporting.exported(dataset)
+    for compress, name, read in (
+        ("gzip", "vs.csv.gz", gzip.decompress),
+        ("zip", "vs.zip", lambda content: zipfile.ZipFile(io.BytesIO(content)).read("vs.csv")),
+    ):
+        done = await exporting.exported(dataset, compress=compress)
+        assert done["file"] == name
+        content = (await exporting.http.get(f"/exports/jobs/{done['id']}/download")).content
+        assert hashlib.sha256(read(content)).hexdigest() == plain["sha256"]
+
+
+@pytest.mark.ledger("S1-18")
+async def test_formats_tell_what_they_can(exporting: Any) -> None:
+    found = await exporting.http.get("/exports/formats")
+    by = {one["id"]: one for one in found.json()["items"]}
+    assert (by["csv"]["mime"], by["csv"]["extension"], by["csv"]["max_rows"]) == ("text/csv", ".csv", None)
+    assert "data" in by["csv"]["kinds"]
+    assert {"data", "report", "dashboard"} == set(by["pdf"]["kinds"])
+    assert by["xlsx"]["max_rows"] is None  # what a sheet has no room for goes to the next one
+    assert by["csv"]["options"]["properties"]["formulas"]["description"]
+    regulatory = {name for name, one in by.items() if one["regulatory"]}
+    assert {"sas-xpt-v5", "cdisc-dataset-json-1.1", "cdisc-odm-1.3.2", "cdisc-odm-2.0", "define-xml-2.1"} == regulatory
+    again = await exporting.http.get("/exports/formats", headers={"if-none-match": found.headers["etag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.ledger("S1-20")
 @pytest.mark.ledger_part("S1-30", "five at once for an organization, then 429")
 async def test_cancel_retry_delete(running: Any, exporting: Any) -> None:
     (dataset,) = (await exporting.imported())["datasets"]
