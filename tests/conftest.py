@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import subprocess
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -213,3 +214,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("NOT TESTED: parts are absent", sep="!", red=True, bold=True)
         for reason, count in sorted(absent.items()):
             terminalreporter.line(f"{count} tests: {reason.removeprefix('Skipped: ')}", red=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MB of its own, unmounted afterwards."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"mount absent: {mounted.stderr.decode().strip()} (a full disk needs a small one)")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)

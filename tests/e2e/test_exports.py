@@ -86,6 +86,30 @@ async def test_kills_amid_import_and_export(e2e: Any, tmp_path: Path) -> None:
         assert not list(hub.data.rglob("*.partial"))
 
 
+@pytest.mark.ledger_part("S1-10", "a full disk ends an export, which says so and leaves nothing behind")
+async def test_a_full_disk_ends_an_export(e2e: Any, tmp_path: Path, small_disk: Path) -> None:
+    hub = e2e.hub(tmp_path, CONFIG, data=small_disk / "data")
+    await hub.start()
+    ended = ("succeeded", "failed")
+    async with client(hub) as http:
+        query = {"study": "s1", "file": "lb.csv"}
+        asked = (await http.post("/datasets/imports", params=query, content=content())).json()
+        done = await reached(http, f"/datasets/imports/{asked['id']}", lambda one: one["status"] in ended)
+        assert done["status"] == "succeeded", done
+        wanted = {"dataset": done["datasets"][0], "format": "xml"}  # larger than the disk
+        export = (await http.post("/exports/data", json=wanted)).json()
+        path = f"/exports/jobs/{export['id']}"
+        failed = await reached(http, path, lambda one: one["status"] in ended)
+        assert failed["status"] == "failed"
+        assert "No space left" in failed["error"]["reason"]
+        assert (await http.get(f"{path}/download")).status_code == 409
+        assert not list(hub.data.rglob("packages/**/*.*"))
+        small = (await http.post("/exports/data", json={**wanted, "format": "parquet"})).json()
+        made = await reached(http, f"/exports/jobs/{small['id']}", lambda one: one["status"] in ended)
+        assert made["status"] == "succeeded", made["error"]
+    assert await hub.stop() == 0
+
+
 async def _packed(http: httpx.AsyncClient) -> str:
     """A package that is being made."""
     made = (await http.post("/exports/package", json={"study": "s1"})).json()

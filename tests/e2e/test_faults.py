@@ -8,7 +8,6 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,6 @@ import pytest
 pytestmark = pytest.mark.anyio
 HOUR = 3_600_000_000_000  # nanoseconds
 DAY = 24 * HOUR
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MB of its own, unmounted afterwards."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"mount absent: {mounted.stderr.decode().strip()} (a full disk needs a small one)")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
 
 
 class MovableClock:
