@@ -26,6 +26,7 @@ from hilum.store.jobs import Job
 if TYPE_CHECKING:  # brings pyarrow, which a hub at work does without
     from hilum.exporting.means import Means, Watch
 
+_PATIENCE = 5.0  # seconds that a thread has to notice that nobody wants it
 _TOLD = 0.5  # seconds from one report of progress to the next
 
 
@@ -69,6 +70,8 @@ async def _made(context: Context, one: Export) -> exports.Written:
     finally:
         if not task.done():  # the hub ends, or the store does not answer: the thread must not write on
             watch.drop()
+            await asyncio.wait([task], timeout=_PATIENCE)
+            task.cancel()  # what waits for a partner
             await asyncio.wait([task])
             if not task.cancelled():
                 task.exception()  # else the loop complains that nobody looked at it

@@ -328,7 +328,10 @@ def _shown(connection: Connection, scope: Scope, identifier: uuid.UUID) -> Expor
 
 
 def _changed(connection: Connection, scope: Scope, identifier: uuid.UUID, change: Any) -> Change:
-    done: Change = change(connection, found(connection, scope, identifier))
+    one = found(connection, scope, identifier)
+    if one.parent is not None:
+        raise Conflict(f"the export {identifier} is a part of a package: it goes with that")
+    done: Change = change(connection, one)
     return done
 
 

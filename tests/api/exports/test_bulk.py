@@ -52,6 +52,9 @@ async def test_a_package_tells_of_every_part(exporting: Any) -> None:
     assert done["parts"][0]["id"] not in [one["id"] for one in listed["items"]]
     alone = await exporting.http.get(f"/exports/jobs/{done['parts'][0]['id']}/download")
     assert alone.status_code == 409  # it is in the package
+    failed = f"/exports/jobs/{done['parts'][1]['id']}"
+    assert (await exporting.http.post(f"{failed}/retry")).status_code == 409
+    assert (await exporting.http.delete(f"/exports/jobs/{done['parts'][0]['id']}")).status_code == 409
 
 
 async def test_where_nothing_comes_of_any_part_the_whole_fails(exporting: Any) -> None:
