@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
+from hilum.api.methods import HEAD
 from hilum.api.ranges import asked_range
 from hilum.model.audit import Act
 from hilum.services.exports import File
@@ -30,6 +31,12 @@ def answer(request: Request, act: Act, file: File) -> Response:
         headers["content-range"] = f"bytes {first}-{last}/{file.size}"
         act.details |= {"range": f"{first}-{last}"}
     return StreamingResponse(_stream(file.pieces(first, last)), status, headers, BYTES)
+
+
+def gives(request: Request, file: File) -> bool:
+    """Whether the answer has bytes of it: not where only its head is asked for, or the caller has it already."""
+    known = request.headers.get("if-none-match", "")
+    return HEAD not in request.scope and known != "*" and f'"{file.sha256.hex()}"' not in known
 
 
 async def _stream(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -22,6 +22,10 @@ def allowed(app: FastAPI, path: str) -> str:
     return ", ".join(one for one in _ORDER if one in found or (found and one == "OPTIONS"))
 
 
+HEAD = "hilum.head"
+"""In the scope of a GET that was a HEAD: nothing of its body leaves."""
+
+
 class Methods:
     """HEAD is GET without the body; OPTIONS tells the methods."""
 
@@ -44,7 +48,7 @@ class Methods:
                 message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
             await send(message)
 
-        asked = {**scope, "method": "GET"}
+        asked = {**scope, "method": "GET", HEAD: True}
         try:
             await self._app(asked, receive, answer)
         finally:

@@ -39,11 +39,15 @@ async def made(client: Client, bar: Progress, path: str, wanted: dict[str, Any])
 
 
 async def fetched(client: Client, bar: Progress, done: dict[str, Any], to: Path, **query: Any) -> None:
-    """The file is there whole, compared with its SHA-256, or not at all. Raises HilumError, OSError."""
+    """The file is there whole, compared with its SHA-256, or not at all. Raises HilumError, OSError.
+
+    Patients may be in it: its owner alone can read it, also where it takes the place of one that others could.
+    """
     task, found = bar.add_task("fetching", total=done["bytes"]), hashlib.sha256()
     partial = to.with_name(f".{to.name}.partial")
     try:
-        with partial.open("wb") as file:
+        partial.unlink(missing_ok=True)  # of a run that was killed; its mode would stay
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             async for piece in client.pieces(f"/exports/jobs/{done['id']}/download", **query):
                 file.write(piece)
                 found.update(piece)

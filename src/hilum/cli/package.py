@@ -84,7 +84,8 @@ def verify(
         Path | None, typer.Option(metavar="FILE", help="The hub's public key (`hilum audit key`): is it sealed by it?")
     ] = None,
     signature: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What /exports/jobs/…/signature answered: who released it?")
+        Path | None,
+        typer.Option(metavar="FILE", help="What /exports/jobs/…/signature answered: who released it? Give --key too."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -137,7 +138,7 @@ def _show(verdict: Verdict) -> None:
         ("files", f"{verdict.files:,}"), ("data sets", f"{verdict.datasets:,}, with {verdict.rows:,} rows"),
         ("checks when it was made", f"{checks.get('error', '?')} errors, {checks.get('warning', '?')} warnings"),
         ("sealed", sealed),
-        ("released", "not looked at: give --signature" if released is None else _signed(released)),
+        ("released", "not looked at: give --signature" if released is None else _signed(released, verdict.sealed)),
     )  # fmt: skip
     grid = Table.grid(padding=(0, 2))
     for name, value in lines:
@@ -151,8 +152,12 @@ def _show(verdict: Verdict) -> None:
         output.hint(f"  … and more: {len(verdict.problems)} in all; --json has all")
 
 
-def _signed(statement: dict[str, Any]) -> str:
-    return f"by {statement['signer'].get('name')} on {statement.get('time')}, meaning: {statement.get('meaning')}"
+def _signed(statement: dict[str, Any], sealed: bool | None) -> str:
+    signer = statement.get("signer")
+    name = signer.get("name") if isinstance(signer, dict) else signer
+    found = f"by {name} on {statement.get('time')}, meaning: {statement.get('meaning')}"
+    # the manifest names the signature's key, and only its seal says whose manifest that is
+    return found if sealed else f"{found}; this holds only if the manifest is the hub's: give --key"
 
 
 def _document(verdict: Verdict) -> dict[str, Any]:

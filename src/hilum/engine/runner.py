@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime
+from collections.abc import Callable
 
 from cronsim import CronSim
 
@@ -37,6 +38,10 @@ SCHEDULE = {
 APART = frozenset({*SCHEDULE, "archive_restore", "subject_export", "dataset_import", "export"}) - {"export_plans"}
 """Kinds that take long: others do not wait for them. Plans only ask; what they ask for is made apart."""
 
+FILES = frozenset({"dataset_import", "export"})
+"""Those of them that people wait for: several at once, so that a partner that takes a file slowly holds nobody up."""
+
+_AT_ONCE = 3  # of FILES
 _AGAIN = 1.0  # seconds until a store that did not answer is asked again
 log = telemetry.logger("engine")
 
@@ -49,7 +54,7 @@ def coming(now: datetime.datetime) -> tuple[datetime.datetime, list[str]]:
 
 
 class Runner:
-    """One job at a time, in order; beside them those that take long, and those that somebody waits for."""
+    """One job at a time, in order; beside them what takes long, files, and what somebody waits for."""
 
     def __init__(
         self,
@@ -74,13 +79,16 @@ class Runner:
             entries=supervisor.entries,
         )
         self._together = Together(store, registry, self._context)
-        self._wakes = {False: asyncio.Event(), True: asyncio.Event()}  # by whether a job's kind is one of those
+        self._wakes = [asyncio.Event() for _ in range(2 + _AT_ONCE)]
+        self._at_work: set[int] = set()  # jobs
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         self._store.subscribe("job", self._rouse)
         self._rouse()
-        work = (self._work(False), self._work(True), self._schedule())
+        kept = APART - FILES
+        mine = [lambda kind: kind not in APART, lambda kind: kind in kept, *[lambda kind: kind in FILES] * _AT_ONCE]
+        work = [*map(self._work, self._wakes, mine), self._schedule()]
         self._tasks = [asyncio.create_task(one) for one in work]
         await self._together.start()
 
@@ -94,18 +102,23 @@ class Runner:
                 await task
 
     def _rouse(self) -> None:
-        for wake in self._wakes.values():
+        for wake in self._wakes:
             wake.set()
 
-    async def _work(self, apart: bool) -> None:
-        wake = self._wakes[apart]
+    async def _work(self, wake: asyncio.Event, mine: Callable[[str], bool]) -> None:
         while True:
             await wake.wait()
             wake.clear()
             try:
                 for job in await self._store.read(jobs.open_ones):
-                    if job.kind not in AWAITED and (job.kind in APART) is apart:
-                        await self._run(job)
+                    if job.kind not in AWAITED and mine(job.kind) and job.id not in self._at_work:
+                        self._at_work.add(job.id)
+                        try:
+                            await self._run(job)
+                        finally:
+                            self._at_work.discard(job.id)
+                        wake.set()  # the list is old by now: others work too
+                        break
             except StoreError as error:
                 log.error("jobs wait for the store", reason=str(error))
                 await asyncio.sleep(_AGAIN)

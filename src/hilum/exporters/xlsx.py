@@ -6,7 +6,8 @@ with a time zone, without seconds or with fractions of them, times, and special 
 longer than 32,767 characters, a NaN and an infinity are refused. An empty text and a missing value are both an empty
 cell.
 
-The rows wait in a temporary file, as the library takes them only all at once; memory has a bound.
+The rows wait in a sealed temporary file, as the library takes them only all at once; memory has a bound. While it works,
+the library keeps sheets and workbook in the clear, in temporary files that have no name and go with the process.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import Field
 from rustpy_xlsxwriter import FastExcel, Format
 
@@ -30,7 +31,7 @@ from hilum.errors import DataError
 from hilum.formats import cells, workbook
 from hilum.model.dataset import CALENDAR, Dataset, DataType, Variable
 from hilum.sdk.config import Config
-from hilum.sdk.tables import Export, Exporter, schema
+from hilum.sdk.tables import Export, Exporter
 
 _DIGITS = 15  # Excel keeps no more of a number
 _DATE = re.compile(r"(19|[2-9][0-9])[0-9]{2}-[0-9]{2}-[0-9]{2}")
@@ -59,28 +60,22 @@ class XlsxExporter(Exporter[Options]):
         if len(dataset.variables) > workbook.COLUMNS:
             raise DataError(f"a sheet of Excel has {workbook.COLUMNS} columns at most")
         self._file = export.open(f"{dataset.name}{self.suffix}")
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - the rows wait here until close
-        self._drop = weakref.finalize(self, self._spool.close)  # an export that failed is not closed
-        how = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._waiting = pa.ipc.new_stream(self._spool, schema(dataset), options=how)
+        self._waiting = _Waiting()
         self._rows = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        self._waiting.write_batch(batch)
+        self._waiting.put(batch)
         self._rows += batch.num_rows
 
     def close(self) -> None:
-        self._waiting.close()
-        self._spool.seek(0)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "workbook.xlsx"
-            self._save(path)
-            self._drop()
-            workbook.stamped(path, self._file, self.export.created)
+        with tempfile.TemporaryFile() as file:
+            self._save(file)
+            self._waiting.close()
+            workbook.stamped(file, self._file, self.export.created)
         self._file.close()
 
-    def _save(self, path: Path) -> None:
-        book, rows = FastExcel(path), self._each_row()
+    def _save(self, file: BinaryIO) -> None:
+        book, rows = FastExcel(workbook.place(file), output_format="xlsx"), self._each_row()
         room = workbook.ROWS - 1 - (self.config.labels == "row")
         for number in range(1, max(1, -(-self._rows // room)) + 1):
             self._sheet(book, number, itertools.islice(rows, room))
@@ -103,7 +98,7 @@ class XlsxExporter(Exporter[Options]):
 
     def _each_row(self) -> Iterator[dict[str, Any]]:
         names, row = self.dataset.names, 0
-        for batch in pa.ipc.open_stream(self._spool):
+        for batch in self._waiting.batches():
             pairs = zip(self.dataset.variables, batch.columns, strict=True)
             columns = [self._values(variable, column, row) for variable, column in pairs]
             yield from (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
@@ -146,6 +141,36 @@ class XlsxExporter(Exporter[Options]):
                 self.export.refuse(row + place + 1, variable.name, found[place], "Excel has no NaN and no infinity")
                 found[place] = None
         return found
+
+
+class _Waiting:
+    """Batches in a sealed file, whose key is in memory alone."""
+
+    def __init__(self) -> None:
+        self._cipher = AESGCM(AESGCM.generate_key(256))
+        self._sizes: list[int] = []
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - until close
+        self.close = weakref.finalize(self, self._file.close)  # an export that failed is not closed
+
+    def put(self, batch: pa.RecordBatch) -> None:
+        sink, how = pa.BufferOutputStream(), pa.ipc.IpcWriteOptions(compression="lz4")
+        with pa.ipc.new_stream(sink, batch.schema, options=how) as stream:
+            stream.write_batch(batch)
+        sealed = self._cipher.encrypt(_nonce(len(self._sizes)), sink.getvalue().to_pybytes(), None)
+        self._file.write(sealed)
+        self._sizes.append(len(sealed))
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All of them, in order. Nothing is put any more."""
+        self._file.seek(0)
+        for number, size in enumerate(self._sizes):
+            plain = self._cipher.decrypt(_nonce(number), self._file.read(size), None)
+            yield from pa.ipc.open_stream(plain)
+
+
+def _nonce(number: int) -> bytes:
+    """The key is of this file alone, and no two of its batches have the same number."""
+    return number.to_bytes(12, "big")
 
 
 def _whole(value: int | None) -> int | str | None:

@@ -67,13 +67,17 @@ def rows(connection: Connection, act: Act, one: Ready) -> tuple[Wanted, list[Wan
 
 def ask(connection: Connection, act: Act, one: Ready) -> Change:
     """The new export. Raises what `rows` does, TooMany, and Conflict where too much lies there already."""
-    rules = organizations.get(connection, act.organization).settings.exports
     whole, parts = rows(connection, act, one)
-    limits = Limits(rules.at_once, rules.megabytes * 1_000_000, rules.days)
-    asked = exports.ask(connection, act.organization, whole, limits)
+    asked = exports.ask(connection, act.organization, whole, limits(connection, act.organization))
     for part in parts:
         exports.add(connection, act.organization, dataclasses.replace(part, parent=asked.result.id))
     return asked
+
+
+def limits(connection: Connection, organization: int) -> Limits:
+    """What an organization allows its exports."""
+    rules = organizations.get(connection, organization).settings.exports
+    return Limits(rules.at_once, rules.megabytes * 1_000_000, rules.days)
 
 
 def _place(where: tuple[int | str, ...]) -> str:

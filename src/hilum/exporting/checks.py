@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,7 +20,6 @@ from hilum.exporting.tables import Opened
 from hilum.formats import define
 
 _SHOWN = 20  # rows that are named
-_BETWEEN = "\x1f"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,13 +43,37 @@ def keys(table: Opened, watch: Watch) -> list[Finding]:
     for batch in table.batches(names):
         watch.check()
         marks.append(np.fromiter(map(hash, _joined(batch).to_pylist()), np.int64, batch.num_rows))
-    whole = np.concatenate(marks) if marks else np.zeros(0, np.int64)
-    order = np.argsort(whole, kind="stable")
-    again = np.sort(order[1:][whole[order][1:] == whole[order][:-1]])
-    if not len(again):
+    count, rows = _again(marks)
+    if not count:
         return []
-    text = f"{len(again):,} rows have the key of an earlier one ({', '.join(names)})"
-    return [Finding(table.dataset.name, "key-unique", "error", text, tuple(int(row) + 1 for row in again[:_SHOWN]))]
+    text = f"{count:,} rows have the key of an earlier one ({', '.join(names)})"
+    return [Finding(table.dataset.name, "key-unique", "error", text, rows)]
+
+
+def _again(marks: list[npt.NDArray[np.int64]]) -> tuple[int, tuple[int, ...]]:
+    """How many marks are there before, and the first rows of them, from 1; with 16 bytes a row where there is none."""
+    if not marks:
+        return 0, ()
+    ordered = np.concatenate(marks)
+    ordered.sort()
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    del ordered
+    if not (count := len(repeated)):
+        return 0, ()
+    repeated = np.unique(repeated)
+    seen, shown, start = np.zeros(len(repeated), bool), list[int](), 1
+    for batch in marks:
+        places = np.minimum(np.searchsorted(repeated, batch), len(repeated) - 1)
+        concerned = np.flatnonzero(repeated[places] == batch)
+        places = places[concerned]
+        later = np.ones(len(places), bool)
+        later[np.unique(places, return_index=True)[1]] = False
+        shown += (concerned[later | seen[places]] + start).tolist()
+        if len(shown) >= _SHOWN:
+            break
+        seen[places] = True
+        start += len(batch)
+    return count, tuple(shown[:_SHOWN])
 
 
 def defined(text: bytes, observed: Sequence[define.Observed]) -> list[Finding]:
@@ -70,9 +94,13 @@ def told(found: Sequence[Finding], datasets: Sequence[str]) -> dict[str, Any]:
 
 
 def _joined(batch: pa.RecordBatch) -> pa.Array:
-    """A row's key as one text; a missing value is told from an empty one."""
-    columns = [
-        pc.fill_null(column if pa.types.is_string(column.type) else pc.cast(column, pa.string()), "\x00")
-        for column in batch.columns
-    ]
-    return pc.binary_join_element_wise(*columns, _BETWEEN)
+    """A row's key as one text: each part with its length before it, so that no two keys have the same one.
+
+    A missing value has the length "-".
+    """
+    parts = []
+    for column in batch.columns:
+        text = column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
+        length = pc.fill_null(pc.cast(pc.binary_length(text), pa.string()), "-")
+        parts += [length, pc.fill_null(text, "")]
+    return pc.binary_join_element_wise(*parts, ":")

@@ -15,7 +15,7 @@ from hilum.store.connections import Connected
 _NOWHERE = frozenset({"file", "webhook"})
 """Schemes whose URLs name no other host."""
 
-_AUTHORITY = re.compile(r"[^:/?#]+://(?:(?:\$\{[^}]*\}|[^/?#])*@)?((?:\$\{[^}]*\}|[^/?#@])*)")
+_AUTHORITY = re.compile(r"[^:/?#]+://(?:(?:\$\{[^}]*\}|\$(?!\{)|[^/?#$])*@)?((?:\$\{[^}]*\}|\$(?!\{)|[^/?#@$])*)")
 """What follows the userinfo (RFC 3986, 3.2); a reference such as ${file:/run/host} may stand in it."""
 
 

@@ -20,7 +20,7 @@ from hilum.exporting.parts import ZIP, Made, Parts
 from hilum.exporting.protect import Plain
 from hilum.model.export import ExportKind, Protection
 from hilum.security.sealed_file import new_key
-from hilum.store import dataset_files, exports, files, organizations
+from hilum.store import Store, dataset_files, exports, files, organizations
 from hilum.store.exports import Export, Written
 
 _WARNINGS = 100  # that are kept
@@ -75,10 +75,10 @@ async def pieces(means: Means, one: Export, made: Written, watch: Watch) -> Asyn
             yield piece
 
 
-async def remove(means: Means, one: Export) -> None:
+async def remove(store: Store, one: Export) -> None:
     """The file that was made is not wanted after all."""
-    owner = (await means.store.within(one.organization).read(organizations.get, one.organization)).uuid
-    await asyncio.to_thread(files.remove, place(means.store.folder, owner, one))
+    owner = (await store.within(one.organization).read(organizations.get, one.organization)).uuid
+    await asyncio.to_thread(files.remove, place(store.folder, owner, one))
 
 
 def _tidy(target: Path) -> None:

@@ -35,11 +35,16 @@ class Watch:
     def __init__(self) -> None:
         self.done = 0
         self.rows: int | None = None
+        self.placing = False  # the file is whole, and on its way to a partner
         self._unwanted = threading.Event()
 
     def drop(self) -> None:
         """Nobody wants it any more."""
         self._unwanted.set()
+
+    @property
+    def dropped(self) -> bool:
+        return self._unwanted.is_set()
 
     def more(self, rows: int) -> None:
         """So many rows further. Raises Conflict where nobody wants it any more."""

@@ -100,6 +100,7 @@ def _describe(one: Export, home: str, laid: list[Laid], parts: Parts, means: Mea
         "package": str(one.uuid), "study": one.definition["source"]["package"], "organization": home,
         "created": created, "requested_by": one.asked_name, "purpose": one.definition["purpose"],
         "generator": f"Hilum {hilum.__version__}", "checks": told["counts"],
+        "release_key": means.store.signer_id,
     }  # fmt: skip
     key = means.store.evidence
     text = submission.manifest(about, entries, key.sign, key.public.id)

@@ -1,4 +1,7 @@
-"""The files of an export while they are made: sealed from their first byte, under their name when they are whole."""
+"""The files of an export while they are made: sealed from their first byte, under their name when they are whole.
+
+What an exporter keeps beside them is its own: that of XLSX has temporary files in the clear, none of them with a name.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ from hilum.model.export import (
     Item,
     PackageWish,
     Pages,
+    Receiver,
     Records,
     ReportPages,
     ReportWish,
@@ -44,9 +46,10 @@ from hilum.model.retention import DAY
 from hilum.model.vendor import Vendor
 from hilum.sdk.config import read
 from hilum.store import Connection, datasets, exports, integrations, organizations, studies, vendors
-from hilum.store.exports import Wanted
+from hilum.store.exports import Export, Wanted
 from hilum.store.listings import LISTINGS
 
+_ASKED = ("purpose", "receiver", "destination")
 _MOST = 500  # data sets of a package
 _WEEK = 7 * DAY
 _ZIP = (".zip", "application/zip")
@@ -90,6 +93,26 @@ def scope_of(act: Act, needed: Iterable[str]) -> Scope:
     if within is not None and not within:
         raise Refused(f"this needs {', '.join(sorted(needed))} in one and the same study")
     return Scope(act.organization, within)
+
+
+def allow(act: Act, one: Export) -> None:
+    """Raises Refused where one may not have its source at all, NotFound where one may not in the export's study."""
+    scope_of(act, permissions(one.definition)).check(one.study, f"there is no export {one.uuid}")
+
+
+def obey(connection: Connection, act: Act, one: Export) -> None:
+    """Raises Refused where the organization's rules, as they stand now, forbid what was asked for before."""
+    rules, asked = organizations.get(connection, act.organization).settings.exports, one.definition
+    _obey(connection, act, rules, Wish.model_validate({name: asked[name] for name in _ASKED if name in asked}))
+    for each in asked["source"].get("items", [asked]):
+        source, whole = each["source"], "package" in each["source"]
+        tables = source["datasets"] if whole else [source] if "dataset" in source else []
+        if rules.deidentified and tables and each.get("deidentify") is None:
+            raise Refused("this organization lets rows of data sets go de-identified only")
+        for table in tables:
+            known = datasets.find(connection, act.organization, uuid.UUID(table["dataset"]), table["version"]).document
+            names = each.get("variables") or [variable["name"] for variable in known["variables"]]
+            _least(rules, names, table["name"])
 
 
 async def shape(wanted: Rows | PackageWish | Pages) -> Shape:
@@ -351,13 +374,22 @@ def _obey(connection: Connection, act: Act, rules: ExportRules, wanted: Wish | P
     """Raises Refused saying which rule forbids it, NotFound and ConfigError where it cannot be sent there."""
     if rules.purpose and not wanted.purpose.strip():
         raise Refused("this organization wants to know what an export is for: say its purpose")
-    if rules.receiver and not (wanted.receiver.name.strip() and wanted.receiver.country):
-        raise Refused("this organization wants to know who gets an export: name receiver and country")
-    if rules.countries and wanted.receiver.country not in rules.countries:
-        told = wanted.receiver.country or "a country that is not named"
-        raise Refused(f"this organization's data may not go to {told}: only to {', '.join(rules.countries)}")
+    _admit(rules, wanted.receiver)
     if isinstance(wanted, Wish) and wanted.destination is not None:
         _reachable(connection, act, rules, wanted.destination)
+
+
+def admit(connection: Connection, act: Act, receiver: Receiver) -> None:
+    """Raises Refused where the organization's rules forbid that they get anything."""
+    _admit(organizations.get(connection, act.organization).settings.exports, receiver)
+
+
+def _admit(rules: ExportRules, receiver: Receiver) -> None:
+    if rules.receiver and not (receiver.name.strip() and receiver.country):
+        raise Refused("this organization wants to know who gets an export: name receiver and country")
+    if rules.countries and receiver.country not in rules.countries:
+        told = receiver.country or "a country that is not named"
+        raise Refused(f"this organization's data may not go to {told}: only to {', '.join(rules.countries)}")
 
 
 def _reachable(connection: Connection, act: Act, rules: ExportRules, wanted: Destination) -> None:

@@ -1,7 +1,8 @@
 """Verifies a regulatory package that somebody was given: needs the file alone, no hub and no network.
 
 Its files are those of the manifest, the manifest is sealed, the data have the rows and variables that it says, and
-Define-XML describes them. With the signature that released it: that is of this very file.
+Define-XML describes them. With the signature that released it: that is of this very file, by the key that the manifest
+names. Data files are unpacked for it, one after the other, into a temporary folder that its caller alone may read.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from hilum.formats.submission import Problem
 from hilum.sdk import table_formats
 from hilum.sdk.config import read
 from hilum.security.chain import PublicKey
-from hilum.security.signing import broken, digest
+from hilum.security.signing import broken, digest, key_id
+from hilum.store.files import private
 
 _PIECE = 1 << 20
+_DEFINE = 64 << 20  # bytes of a Define-XML file that is read: some ten times as much in memory
 _DATA = (".xpt", ".json", ".ndjson", ".dsjc")
 Told = Callable[[str], None]
 """Told what is being looked at."""
@@ -32,7 +35,10 @@ Told = Callable[[str], None]
 
 @dataclasses.dataclass(slots=True)
 class Verdict:
-    """`sealed` None: no key was given. `released`: who signed for it; None: no signature was given."""
+    """`sealed` None: no key was given. `released`: who signed for it; None: no signature was given, or it is none.
+
+    The signature's key is the one that the manifest names: `released` holds only where `sealed` does.
+    """
 
     manifest: dict[str, Any]
     problems: list[Problem]
@@ -51,15 +57,16 @@ class Verdict:
 def verify(path: Path, key: PublicKey | None, signature: Mapping[str, Any] | None, told: Told) -> Verdict:
     """Raises FormatError where it is no package at all, OSError."""
     try:
-        with zipfile.ZipFile(path) as package:
-            manifest = submission.read(package)
-            verdict = Verdict(manifest, [], files=len(manifest["files"]))
-            told("comparing files")
-            verdict.problems += submission.compare(package, manifest)
-            if not verdict.problems:
-                verdict.problems += _data(package, verdict, told)
-    except zipfile.BadZipFile as error:
+        package = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise FormatError(f"this is no package: {error}") from None
+    with package:
+        manifest = submission.read(package)
+        verdict = Verdict(manifest, [], files=len(manifest["files"]))
+        told("comparing files")
+        verdict.problems += submission.compare(package, manifest)
+        if not verdict.problems:
+            verdict.problems += _data(package, verdict, told)
     if key is not None:
         verdict.sealed = submission.sealed(manifest, lambda name, seal, text: name == key.id and key.signed(seal, text))
         if not verdict.sealed:
@@ -78,6 +85,7 @@ def _released(path: Path, given: Mapping[str, Any], verdict: Verdict) -> Iterato
             yield Problem("", f"the signature does not hold: {why}")
             return
         statement, named = json.loads(text), record["sha256"]
+        plain = record.get("facts", {}).get("plain", {}).get("sha256")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         yield Problem("", f"this is no signature of an export: {error}")
         return
@@ -85,9 +93,11 @@ def _released(path: Path, given: Mapping[str, Any], verdict: Verdict) -> Iterato
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             found.update(piece)
-    plain = record.get("facts", {}).get("plain", {}).get("sha256")
     if found.hexdigest() not in (named, plain):
         yield Problem("", "the signature is of another file than this one")
+        return
+    if key_id(public) != verdict.manifest.get("release_key"):  # else anybody could sign with a key of their own
+        yield Problem("", "the signature is by a key that the manifest does not name")
         return
     verdict.released = statement
 
@@ -120,6 +130,9 @@ def _described(
     package: zipfile.ZipFile, name: str, several: list[define.Observed], verdict: Verdict
 ) -> Iterator[Problem]:  # fmt: skip
     try:
+        size = package.getinfo(name).file_size
+        if size > _DEFINE:
+            raise FormatError(f"it has {size:,} bytes, {_DEFINE:,} at most are read")
         found = checks.defined(package.read(name), several)
     except (KeyError, HilumError) as error:
         yield Problem(name, f"it cannot be read: {error}")
@@ -131,7 +144,7 @@ def _described(
 def _observed(package: zipfile.ZipFile, name: str, folder: Path) -> define.Observed:
     """What is in a data file. Raises FormatError, DataError."""
     path = folder / f"data{Path(name).suffix}"
-    with package.open(name) as source, path.open("wb") as target:
+    with package.open(name) as source, private(path) as target:
         while piece := source.read(_PIECE):
             target.write(piece)
     kind = table_formats.importer(path.name, path)

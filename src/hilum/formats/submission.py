@@ -5,6 +5,8 @@
     checks.json                                      what the hub checked, and found
     manifest.json                                    every other file with bytes, SHA-256, rows and variables; sealed
 
+`release_key` of the manifest is the id of the key that a signature which releases the package is made with.
+
 Source: FDA, Study Data Technical Conformance Guide, 7 "Electronic Submission Format"; ICH eCTD, module 5.
 """
 
@@ -15,6 +17,8 @@ import dataclasses
 import hashlib
 import json
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
@@ -28,7 +32,8 @@ DOMAIN = b"hilum package 1\n"
 """What the seal of a manifest begins with, so that it can be taken for nothing else."""
 
 _PIECE = 1 << 20
-_LARGEST = 64 << 20  # bytes of a manifest that is read
+_LARGEST = 8 << 20  # bytes of a manifest that is read: 30,000 files; as objects they are many times as much
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,21 +75,36 @@ def read(package: zipfile.ZipFile) -> dict[str, Any]:
         info = package.getinfo(MANIFEST)
         if info.file_size > _LARGEST:
             raise FormatError(f"{MANIFEST} has {info.file_size:,} bytes, more than any of ours")
-        found = json.loads(package.read(info))
+        with _open(package, MANIFEST) as stream:
+            found = json.load(stream)
+        _text(found)  # an escape may stand for what no text has
     except KeyError:
         raise FormatError(f"there is no {MANIFEST} in it: this is no package of Hilum") from None
-    except (ValueError, zipfile.BadZipFile, RecursionError) as error:
+    except _UNREADABLE as error:  # RecursionError is a RuntimeError
         raise FormatError(f"{MANIFEST} cannot be read: {error}") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("files"), list):
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise FormatError(f"{MANIFEST} is not one of {FORMAT}")
+    for name, kind in (("files", list), ("signatures", list), ("checks", dict)):
+        if not isinstance(found.get(name), kind):
+            raise FormatError(f"{MANIFEST} is not one of {FORMAT}: its {name} are not what they should be")
+    for number, one in enumerate(found["files"], 1):
+        if not _is_entry(one):
+            raise FormatError(f"{MANIFEST} is not one of {FORMAT}: file {number} needs path, bytes and sha256")
     return found
+
+
+def _is_entry(one: Any) -> bool:
+    if not isinstance(one, dict):
+        return False
+    size = one.get("bytes")
+    return isinstance(one.get("path"), str) and isinstance(one.get("sha256"), str) and type(size) is int and size >= 0
 
 
 def sealed(document: Mapping[str, Any], signed: Callable[[str, bytes, bytes], bool]) -> bool:
     """Whether one of its signatures holds; `signed` is given a key's id, the signature and what it is of."""
     told = {name: value for name, value in document.items() if name != "signatures"}
     content = DOMAIN + _text(told)
-    for one in document.get("signatures") or ():
+    for one in document["signatures"]:
         try:
             if signed(str(one["key"]), base64.b64decode(one["signature"], validate=True), content):
                 return True
@@ -95,10 +115,13 @@ def sealed(document: Mapping[str, Any], signed: Callable[[str, bytes, bytes], bo
 
 def compare(package: zipfile.ZipFile, document: Mapping[str, Any]) -> Iterator[Problem]:
     """Where the files are not those of the manifest: missing, more than there should be, or of other content."""
-    there = [info.filename for info in package.infolist() if not info.is_dir()]
-    for name in sorted({one for one in there if there.count(one) > 1}):
+    there = Counter(info.filename for info in package.infolist() if not info.is_dir())
+    for name in sorted(name for name, count in there.items() if count > 1):
         yield Problem(name, "it is in there twice")
-    named = {str(one.get("path")): one for one in document["files"] if isinstance(one, dict)}
+    listed = Counter(one["path"] for one in document["files"])
+    for name in sorted(name for name, count in listed.items() if count > 1):
+        yield Problem(name, "the manifest names it twice")
+    named = {one["path"]: one for one in document["files"]}
     for name in sorted(set(there) - {*named, MANIFEST}):
         yield Problem(name, "the manifest does not know it")
     for name, one in sorted(named.items()):
@@ -106,18 +129,29 @@ def compare(package: zipfile.ZipFile, document: Mapping[str, Any]) -> Iterator[P
             yield Problem(name, "it is missing")
             continue
         try:
-            size, digest = _digest(package.open(name))
-        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+            size, digest = _digest(_open(package, name), one["bytes"])
+        except _UNREADABLE as error:
             yield Problem(name, f"it cannot be read: {error}")
             continue
-        if (size, digest) != (one.get("bytes"), one.get("sha256")):
+        if size > one["bytes"]:
+            yield Problem(name, f"its content is another one: more than {one['bytes']:,} bytes")
+        elif (size, digest) != (one["bytes"], one["sha256"]):
             yield Problem(name, f"its content is another one: {size:,} bytes, SHA-256 {digest}")
 
 
-def _digest(stream: IO[bytes]) -> tuple[int, str]:
+def _open(package: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """Raises KeyError, and what `_UNREADABLE` names."""
+    if package.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # the others are unpacked a whole piece at a time, whatever comes of it
+        raise zipfile.BadZipFile("it is compressed in a way that no package is")
+    return package.open(name)
+
+
+def _digest(stream: IO[bytes], announced: int) -> tuple[int, str]:
+    """Size and SHA-256 of what it has; no more than a byte beyond what was announced is read."""
     found, size = hashlib.sha256(), 0
     with stream:
-        while piece := stream.read(_PIECE):
+        while size <= announced and (piece := stream.read(min(_PIECE, announced + 1 - size))):
             found.update(piece)
             size += len(piece)
     return size, found.hexdigest()

@@ -1,12 +1,15 @@
-"""An XLSX file's parts that do not follow from its rows alone: when it was made, and what a sheet may be called."""
+"""An XLSX file's parts that do not follow from its rows alone: when it was made, and what a sheet may be called.
+
+And where it is made: `rustpy_xlsxwriter` writes to a path, and copies all at once to anything else.
+"""
 
 from __future__ import annotations
 
 import datetime
+import os
 import re
 import struct
 import zipfile
-from pathlib import Path
 from typing import BinaryIO
 
 ROWS = 1_048_576
@@ -18,12 +21,21 @@ _LOCAL = struct.Struct("<4s22xHH")  # a local header: signature, lengths of the 
 _CHUNK = 1 << 20
 
 
-def stamped(source: Path, target: BinaryIO, created: datetime.datetime) -> None:
+def place(file: BinaryIO) -> str | BinaryIO:
+    """Where the library is to write, so that it comes to lie in `file`: empty, and a file without a name.
+
+    So no kill leaves a workbook behind. Where a system has no such path, the library holds the workbook in memory.
+    """
+    found = f"/dev/fd/{file.fileno()}"
+    return found if os.path.exists(found) else file  # noqa: PTH110 - never Path: it is the descriptor that counts
+
+
+def stamped(source: BinaryIO, target: BinaryIO, created: datetime.datetime) -> None:
     """Copy the workbook; only its time of creation becomes `created`. Parts are copied as they are compressed.
 
     Source: ECMA-376 part 2, "Core Properties"; PKWARE APPNOTE 6.3, "Local file header".
     """
-    with zipfile.ZipFile(source) as old, source.open("rb") as raw, zipfile.ZipFile(target, "w") as new:
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for part in old.infolist():
             if part.filename == _PROPERTIES:
                 stamp = created.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
@@ -31,7 +43,7 @@ def stamped(source: Path, target: BinaryIO, created: datetime.datetime) -> None:
                 fresh.compress_type = zipfile.ZIP_DEFLATED
                 new.writestr(fresh, _STAMP.sub(rb"\g<1>" + stamp, old.read(part)))
             else:
-                _copy(part, raw, new)
+                _copy(part, source, new)
 
 
 def _copy(part: zipfile.ZipInfo, raw: BinaryIO, new: zipfile.ZipFile) -> None:

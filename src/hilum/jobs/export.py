@@ -26,13 +26,15 @@ from hilum.store.jobs import Job
 if TYPE_CHECKING:  # brings pyarrow, which a hub at work does without
     from hilum.exporting.means import Means, Watch
 
+_LONGEST = 60.0  # seconds between two tries to hand a file over
+_PLACING = 3_600.0  # seconds that handing it over may take
 _PATIENCE = 5.0  # seconds that a thread has to notice that nobody wants it
 _TOLD = 0.5  # seconds from one report of progress to the next
 
 
 async def run(context: Context, job: Job) -> dict[str, Any]:
     """How many `rows` are in the file, and values beside it (`aside`). Raises HilumError."""
-    from hilum.exporting import faults  # brings pyarrow, which a hub at work does without
+    from hilum.exporting import faults, making  # bring pyarrow, which a hub at work does without
 
     if context.vault is None or job.organization is None:
         raise HilumError("the vault is not open here")
@@ -46,6 +48,8 @@ async def run(context: Context, job: Job) -> dict[str, Any]:
     except Exception as error:  # whatever it was, nobody shall wait for it for ever
         now = (await own.read(exports.find, organization, one.uuid)).status
         if isinstance(error, Conflict) and now != ExportStatus.RUNNING:
+            if now == ExportStatus.CANCELLED:
+                await making.remove(context.store, one)
             return {"status": now}  # cancelled, and perhaps asked for again, which is another job
         problem = faults.problem(error)
         await own.change(Act(HUB, Scope(organization), "export.fail"), exports.fail, one, problem)
@@ -67,15 +71,22 @@ async def _made(context: Context, one: Export) -> exports.Written:
             await asyncio.wait([task], timeout=_TOLD)
             if not await context.store.within(one.organization).write(exports.progress, one, watch.done, watch.rows):
                 watch.drop()
+                if watch.placing:
+                    task.cancel()  # what waits for a partner
+        return await task
+    except asyncio.CancelledError:
+        if task.cancelled() and watch.dropped:
+            raise Conflict("the export was cancelled") from None
+        raise
     finally:
         if not task.done():  # the hub ends, or the store does not answer: the thread must not write on
             watch.drop()
             await asyncio.wait([task], timeout=_PATIENCE)
-            task.cancel()  # what waits for a partner
+            if watch.placing:
+                task.cancel()
             await asyncio.wait([task])
             if not task.cancelled():
                 task.exception()  # else the loop complains that nobody looked at it
-    return await task
 
 
 async def _whole(context: Context, means: Means, one: Export, watch: Watch) -> exports.Written:
@@ -84,11 +95,21 @@ async def _whole(context: Context, means: Means, one: Export, watch: Watch) -> e
 
     made = await making.make(means, one, watch)
     if (wanted := one.definition.get("destination")) is not None:
+        watch.placing = True
         try:
-            made.facts["placed"] = await _placed(context, means, one, made, Destination.model_validate(wanted), watch)
-        except BaseException:
-            await making.remove(means, one)
+            async with asyncio.timeout(_PLACING):
+                told = await _placed(context, means, one, made, Destination.model_validate(wanted), watch)
+        except BaseException as error:
+            await making.remove(context.store, one)
+            if isinstance(error, TimeoutError):
+                raise PartnerFailed(
+                    f"{wanted['endpoint']} did not take the file within {_PLACING / 60:.0f} minutes"
+                ) from None
             raise
+        # what left has left, whatever becomes of the export
+        act = Act(HUB, Scope(one.organization), "export.place")
+        await context.store.within(one.organization).change(act, exports.placed, one, told)
+        made.facts["placed"] = told
     return made
 
 
@@ -113,7 +134,7 @@ async def _placed(
                 return told | {"at": clock.iso(clock.micros())}
             if isinstance(done, Permanent) or attempt > partner.endpoint.retries:
                 break
-            await _paused(watch, delay(attempt, getattr(done, "retry_after", None)))
+            await _paused(watch, min(delay(attempt, getattr(done, "retry_after", None)), _LONGEST))
     raise PartnerFailed(f"{wanted.endpoint} did not take the file in {attempt} attempts: {done.detail}")
 
 

@@ -1,4 +1,7 @@
-"""Removes the files of exports once their time is over, and what a crash left of them; their rows stay."""
+"""Removes the files of exports once their time is over, and what a crash left of them; their rows stay.
+
+What is at work and has no job any more has failed: somebody waits for it.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,18 @@ async def run(context: Context, job: Job) -> dict[str, Any]:
         ended += await _ended(context, one.organization, "subject-export.expire", subject_exports.expire, one)
     for each in await context.store.read(exports.over, now):
         ended += await _ended(context, each.organization, "export.expire", exports.expire, each)
+    for lost in await context.store.read(exports.stranded):
+        ended += await _ended(context, lost.organization, "export.fail", _failed, lost)
     for owner in await context.store.read(organizations.every):
         for folder, named in _KEPT.items():
             known = await context.store.within(owner.id).read(named, owner.id)
             gone += await asyncio.to_thread(files.sweep, context.store.folder, folder, owner.uuid, known)
     return {"exports": ended, "files": gone}
+
+
+def _failed(connection: Connection, one: exports.Export) -> Change:
+    reason = "it was interrupted, and nothing could be recorded; ask once more"
+    return exports.fail(connection, one, {"reason": reason, "row": 0, "variable": ""})
 
 
 async def _ended(context: Context, organization: int, action: str, expire: Callable[..., Change], one: object) -> bool:

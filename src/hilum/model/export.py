@@ -171,6 +171,12 @@ class DataItem(Rows):
 
     kind: Literal["data"]
 
+    @model_validator(mode="after")
+    def _is_packed(self) -> Self:
+        if self.compress is not None:
+            raise ValueError("the package is a ZIP: its parts are not compressed by themselves")
+        return self
+
 
 class Pages(Part):
     """Of which time something is shown, and on which paper."""

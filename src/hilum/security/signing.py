@@ -27,6 +27,11 @@ def digest(record: Any) -> str:
     return hashlib.sha256(canonical(record)).hexdigest()
 
 
+def key_id(public: bytes) -> str:
+    """Tells keys apart: the first 64 bits of the SHA-256 of a public key (32 bytes)."""
+    return hashlib.sha256(public).hexdigest()[:16]
+
+
 class Signer:
     """Holds the hub's key for signatures, and for nothing else."""
 
@@ -38,8 +43,7 @@ class Signer:
 
     @property
     def key_id(self) -> str:
-        """Tells keys apart: the first 64 bits of the public key's SHA-256."""
-        return hashlib.sha256(self.public).hexdigest()[:16]
+        return key_id(self.public)
 
     def seal(self, statement: Mapping[str, Any]) -> tuple[str, bytes]:
         """The statement's text, with format and key named in it, and the seal over it."""

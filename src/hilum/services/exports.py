@@ -239,10 +239,8 @@ class Exports:
         return await self.show(act, identifier)
 
     async def retry(self, act: Act, identifier: uuid.UUID) -> ExportView:
-        """What failed or was cancelled is made once more. Raises NotFound, Refused, Conflict."""
-        one = await self._store.within(act.organization).read(found, act.scope, identifier)
-        requests.scope_of(act, requests.permissions(one.definition))
-        await self._store.within(act.organization).change(act, _changed, act.scope, identifier, exports.again)
+        """What failed or was cancelled is made once more. Raises NotFound, Refused, TooMany, Conflict."""
+        await self._store.within(act.organization).change(act, _again, act, identifier)
         await self._jobs.take_up(exports.JOB)
         return await self.show(act, identifier)
 
@@ -250,7 +248,7 @@ class Exports:
         """From now on it may be fetched. Raises NotFound, Conflict, and what policy asks for: a signature."""
         within = self._store.within(act.organization)
         one = await within.read(found, act.scope, identifier)
-        requests.scope_of(act, requests.permissions(one.definition))
+        requests.allow(act, one)
         if one.status not in READY or one.release != NEEDED:
             raise Conflict(f"the export {identifier} does not wait for a release: it is {one.status}")
         digest = "" if one.sha256 is None else one.sha256.hex()
@@ -284,12 +282,16 @@ class Exports:
         """What to download; `draft`: to look at before it is released. Raises NotFound, Refused, Gone, Conflict."""
         own = self._store.within(act.organization)
         one = await own.read(found, act.scope, identifier)
-        requests.scope_of(act, requests.permissions(one.definition))
+        requests.allow(act, one)
         file = await self.opened(one, draft=draft)
-        await own.write(exports.fetched, one)
         act.details |= {"draft": True} if one.release == NEEDED else {}
         act.details |= {"sha256": file.sha256.hex(), "bytes": file.size}
         return file
+
+    async def given(self, act: Act, identifier: uuid.UUID) -> None:
+        """Bytes of it are about to leave. Raises NotFound."""
+        own = self._store.within(act.organization)
+        await own.write(exports.fetched, await own.read(found, act.scope, identifier))
 
     async def opened(self, one: Export, *, draft: bool = False) -> File:
         """Its file, for whoever may. Raises Gone (its time is over), Conflict (it is not ready, or not released)."""
@@ -335,6 +337,17 @@ def _changed(connection: Connection, scope: Scope, identifier: uuid.UUID, change
     return done
 
 
+def _again(connection: Connection, act: Act, identifier: uuid.UUID) -> Change:
+    one = found(connection, act.scope, identifier)
+    requests.allow(act, one)
+    requests.obey(connection, act, one)
+
+    def again(connection: Connection, one: Export) -> Change:
+        return exports.again(connection, one, asking.limits(connection, act.organization))
+
+    return _changed(connection, act.scope, identifier, again)
+
+
 def _listed(
     connection: Connection, scope: Scope, wanted: Filter, offset: int, limit: int
 ) -> tuple[list[ExportView], int]:
@@ -346,7 +359,7 @@ def _listed(
 def _view(one: Export, names: dict[int, str]) -> ExportView:
     place = f"/api/v1/exports/jobs/{one.uuid}"
     links = {"self": place, **({"download": f"{place}/download"} if one.status in READY and one.size else {})}
-    asked = one.definition
+    asked = exports.unnamed(one.definition)
     return ExportView(
         one.uuid, ExportKind(one.kind), None if one.study is None else names.get(one.study), asked["source"],
         asked["format"], asked["options"], asked["variables"], asked["where"], asked["deidentify"], asked["purpose"],

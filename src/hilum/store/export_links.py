@@ -46,6 +46,10 @@ class Link:
     expires_at: int
     revoked_at: int | None
 
+    def holds(self, now: int) -> bool:
+        spent = self.most is not None and self.used >= self.most
+        return self.revoked_at is None and not spent and self.expires_at > now
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Token:
@@ -68,7 +72,7 @@ def create(
     connection: sa.Connection, one: Export, receiver: str, seconds: int, most: int | None, by: tuple[str, str]
 ) -> Change:
     """Its result is the row and the secret, the only time that it is seen. Raises Conflict."""
-    if len([each for each in of(connection, one) if each.revoked_at is None]) >= MOST:
+    if len([each for each in of(connection, one) if each.holds(clock.micros())]) >= MOST:
         raise Conflict(f"this export has {MOST} links already: revoke some")
     secret, now = secrets.token_urlsafe(32), clock.micros()
     values = {
@@ -107,15 +111,18 @@ def revoke(connection: sa.Connection, one: Export, identifier: uuid.UUID) -> Cha
     return Change(None, f"export-link/{link.uuid}", {"revoked": False}, {"revoked": True})
 
 
-def held(connection: sa.Connection, token: Token) -> Link:
-    """The link that somebody has. Raises NotFound, Gone where it does not hold any more."""
+def matched(connection: sa.Connection, token: Token) -> Link:
+    """The link that somebody has, whether it still holds or not. Raises NotFound."""
     found = _one(connection, export_link.c.id == token.number)
     if found is None or found.organization != token.organization or not hmac.compare_digest(found.digest, token.digest):
         raise NotFound("there is no such link")
-    spent = found.most is not None and found.used >= found.most
-    if found.revoked_at is not None or found.expires_at <= clock.micros() or spent:
-        raise Gone(_GONE)
     return found
+
+
+def check(link: Link) -> None:
+    """Raises Gone where it does not hold any more."""
+    if not link.holds(clock.micros()):
+        raise Gone(_GONE)
 
 
 def use(connection: sa.Connection, link: Link) -> None:

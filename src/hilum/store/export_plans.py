@@ -141,8 +141,13 @@ def asked(connection: sa.Connection, one: Plan, made: Export) -> None:
 
 
 def shown(one: Plan) -> dict[str, Any]:
-    """As the audit trail shows it."""
-    return {"name": one.name, "kind": one.kind, "wish": one.definition, "cron": one.cron, "owner": one.owner}
+    """As the audit trail shows it: what conditions compare with may name a patient."""
+    return {"name": one.name, "kind": one.kind, "wish": _unnamed(one.definition), "cron": one.cron, "owner": one.owner}
+
+
+def _unnamed(wish: dict[str, Any]) -> dict[str, Any]:
+    told = {**wish, "where": [{**one, "value": None} for one in wish["where"]]} if wish.get("where") else wish
+    return {**told, "items": [_unnamed(one) for one in wish["items"]]} if wish.get("items") else told
 
 
 def _values(wanted: Wanted) -> dict[str, Any]:

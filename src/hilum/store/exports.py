@@ -136,7 +136,7 @@ def ask(connection: sa.Connection, organization: int, wanted: Wanted, limits: Li
     _room(connection, organization, limits)
     made = add(connection, organization, wanted)
     jobs.insert(connection, JOB, {"export": str(made.uuid)}, actor=made.asked_by, organization=organization)
-    return Change(made, made.entity, None, wanted.definition)
+    return Change(made, made.entity, None, unnamed(wanted.definition))
 
 
 def add(connection: sa.Connection, organization: int, wanted: Wanted) -> Export:
@@ -151,6 +151,13 @@ def add(connection: sa.Connection, organization: int, wanted: Wanted) -> Export:
         )
     )  # fmt: skip
     return find(connection, organization, identifier)
+
+
+def unnamed(definition: dict[str, Any]) -> dict[str, Any]:
+    """Without what conditions compare with: that may name a patient, who is nobody's business but who reads rows."""
+    told = {**definition, "where": [{**one, "value": None} for one in definition.get("where") or ()]}
+    items = definition["source"].get("items")
+    return told if items is None else told | {"source": {"items": [unnamed(one) for one in items]}}
 
 
 def _room(connection: sa.Connection, organization: int, limits: Limits) -> None:
@@ -173,8 +180,9 @@ def parts(connection: sa.Connection, one: Export) -> list[Export]:
     return [_view(row) for row in connection.execute(sa.select(export).where(*where).order_by(export.c.id))]
 
 
-def again(connection: sa.Connection, one: Export) -> Change:
-    """What failed or was cancelled is made once more, under its own name and time. Raises Conflict."""
+def again(connection: sa.Connection, one: Export, limits: Limits) -> Change:
+    """What failed or was cancelled is made once more, under its own name and time. Raises TooMany, Conflict."""
+    _room(connection, one.organization, limits)
     empty: dict[str, Any] = {"problem": None, "warnings": [], "started_at": None, "ended_at": None}
     _move(connection, one, ExportStatus.QUEUED, {"done": 0, "aside": 0, **empty})
     for part in parts(connection, one):
@@ -248,6 +256,9 @@ def finish(connection: sa.Connection, one: Export, made: Written, lasts: int = L
 def fail(connection: sa.Connection, one: Export, problem: Mapping[str, Any]) -> Change:
     """Raises Conflict where it has ended."""
     _move(connection, one, ExportStatus.FAILED, {"problem": dict(problem), "ended_at": clock.micros()})
+    for part in parts(connection, one):
+        if part.status not in ENDED:
+            _move(connection, part, ExportStatus.CANCELLED, {"ended_at": clock.micros()})
     return Change(None, one.entity, None, {"status": ExportStatus.FAILED, **problem})
 
 
@@ -307,6 +318,14 @@ def over(connection: sa.Connection, now: int) -> list[Export]:
     """Those of all organizations whose time is over and whose file is still there."""
     where = (export.c.status.in_(READY), export.c.expires_at <= now)
     return [_view(row) for row in connection.execute(sa.select(export).where(*where))]
+
+
+def stranded(connection: sa.Connection) -> list[Export]:
+    """Those of all organizations that are at work, and that no job makes: it broke where it could not say so."""
+    at_work = export.c.status.in_((ExportStatus.QUEUED, ExportStatus.RUNNING))
+    made = {job.arguments.get("export") for job in jobs.open_ones(connection) if job.kind == JOB}
+    rows = connection.execute(sa.select(export).where(at_work, export.c.parent.is_(None)))
+    return [one for one in map(_view, rows) if str(one.uuid) not in made]
 
 
 def files_of(connection: sa.Connection, organization: int) -> list[uuid.UUID]:

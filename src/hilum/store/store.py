@@ -21,6 +21,7 @@ from hilum.model.pool import Pool
 from hilum.security.chain import EvidenceKey
 from hilum.security.keyring import Keyring
 from hilum.security.seal import KeyedHash, Sealer
+from hilum.security.signing import Signer
 from hilum.store import deliveries, messages, schema, tallies
 from hilum.store.checkpoint import Checkpointer
 from hilum.store.database import USUAL, Database
@@ -57,6 +58,7 @@ class Store:
         self.sealer = Sealer(keyring)
         self.hash = KeyedHash(keyring.search)
         self.evidence = EvidenceKey(keyring.evidence)
+        self.signer_id = Signer(keyring.evidence).key_id  # whose signatures this hub's are
         self.listeners: list[Listener] = []  # told the deliveries of each commit, on the loop
         self.tallies = Tallies()
         self.journal = Journal(self)

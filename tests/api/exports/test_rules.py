@@ -124,3 +124,40 @@ async def test_recipients_that_are_none_are_refused_at_once(exporting: Any) -> N
     lost = await exporting.exported(dataset, protect={"kind": "zip", "password": "nobody.has"})
     assert lost["status"] == "failed"
     assert "no credential nobody.has" in lost["error"]["reason"]
+
+
+async def test_a_retry_obeys_the_rules_that_stand_now(running: Any, exporting: Any) -> None:
+    (dataset,) = (await exporting.imported(b"A\nodd\x02\n", file="odd.csv"))["datasets"]
+    failed = await exporting.exported(dataset, "xml")
+    assert failed["status"] == "failed"
+    await ruled(running, deidentified=True)
+    refused = await exporting.http.post(f"/exports/jobs/{failed['id']}/retry")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "EXP003")
+    await ruled(running, countries=["DE"])
+    assert (await exporting.http.post(f"/exports/jobs/{failed['id']}/retry")).status_code == 403
+    await ruled(running)
+    assert (await exporting.http.post(f"/exports/jobs/{failed['id']}/retry")).status_code == 202
+
+
+async def test_a_link_is_for_whom_the_rules_allow(running: Any, exporting: Any) -> None:
+    (dataset,) = (await exporting.imported())["datasets"]
+    done = await exporting.exported(dataset)
+    await ruled(running, countries=["DE"])
+    path = f"/exports/jobs/{done['id']}/links"
+    for given, status in (({"receiver": "x"}, 403), ({"receiver": "x", "country": "US"}, 403),
+                          ({"receiver": "x", "country": "DE"}, 201)):  # fmt: skip
+        assert (await exporting.http.post(path, json=given)).status_code == status, given
+
+
+async def test_a_patient_who_is_asked_for_is_in_no_trail_and_no_list(exporting: Any, signed_in: Any) -> None:
+    (dataset,) = (await exporting.imported())["datasets"]
+    where = [{"variable": "USUBJID", "op": "eq", "value": "A-02"}]
+    await exporting.exported(dataset, where=where)
+    item = {"kind": "data", "dataset": dataset, "format": "csv", "where": where}
+    assert (await exporting.http.post("/exports/bulk", json={"items": [item]})).status_code == 202
+    plan = {"name": "p", "kind": "data", "wish": {"dataset": dataset, "format": "csv", "where": where}}
+    made = await exporting.http.post("/exports/plans", json=plan)
+    assert made.status_code == 201, made.text
+    auditor = await signed_in("auditor")
+    assert "A-02" not in (await auditor.get("/audit", params={"size": 100})).text
+    assert "A-02" not in (await auditor.get("/exports/jobs")).text

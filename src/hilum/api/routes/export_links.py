@@ -14,6 +14,7 @@ from hilum.api.items import Items
 from hilum.api.services import Used
 from hilum.api.surface import Acting, Surface, allow, open_to_all
 from hilum.api.texts import Line
+from hilum.model.export import Receiver
 from hilum.services.export_links import LinkView
 
 router = Surface("/exports", tag="exports")
@@ -23,6 +24,7 @@ class NewExportLink(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     receiver: Line = Field(..., description="Who it is for: the audit trail names them.", examples=["Trial sponsor"])
+    country: str = Field("", pattern=r"^([A-Z]{2})?$", description="Theirs (ISO 3166-1), such as DE.")
     hours: int = Field(24, ge=1, le=720, description="How long it holds; never longer than the file is there.")
     downloads: int | None = Field(1, ge=1, le=1_000, description="How often it can be used; null: any number of times.")
 
@@ -32,7 +34,8 @@ class NewExportLink(BaseModel):
 async def create_export_link(services: Used, act: Acting, job_id: uuid.UUID, wanted: NewExportLink) -> LinkView:
     """Its address is in this answer alone: whoever has it fetches the file."""
     act.entity = f"export/{job_id}"
-    return await services.export_links.create(act, job_id, wanted.receiver, wanted.hours, wanted.downloads)
+    receiver = Receiver(name=wanted.receiver, country=wanted.country)
+    return await services.export_links.create(act, job_id, receiver, wanted.hours, wanted.downloads)
 
 
 @router.get("/jobs/{job_id}/links")
@@ -60,4 +63,8 @@ async def follow_export_link(
     token: Annotated[str, Path(max_length=120, description="As the link has it.")],
 ) -> Response:
     """The file, for whoever has its link. 410: the link was revoked, used up, or its time is over."""
-    return files.answer(request, act, await services.export_links.follow(act, token))
+    file, link = await services.export_links.follow(act, token)
+    response = files.answer(request, act, file)
+    if files.gives(request, file):
+        await services.export_links.given(link)
+    return response

@@ -140,7 +140,11 @@ async def download_export(
 ) -> Response:
     """The file, or the part of it that Range asks for. 409: not ready, or not released; 410: its time is over."""
     act.entity = f"export/{job_id}"
-    return files.answer(request, act, await services.exports.file(act, job_id, draft=draft))
+    file = await services.exports.file(act, job_id, draft=draft)
+    response = files.answer(request, act, file)
+    if files.gives(request, file):
+        await services.exports.given(act, job_id)
+    return response
 
 
 @router.post("/jobs/{job_id}/release")

@@ -11,7 +11,6 @@ import io
 import itertools
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from hilum.errors import ConfigError
@@ -36,13 +35,12 @@ def xlsx(report: Report, known: Identity) -> bytes:
     except ImportError:
         raise ConfigError("this needs more libraries: pip install 'hilum[datasets]'") from None
     target = io.BytesIO()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "workbook.xlsx"
-        book, used = FastExcel(path).freeze(row=1), set[str]()
+    with tempfile.TemporaryFile() as file:
+        book, used = FastExcel(workbook.place(file), output_format="xlsx").freeze(row=1), set[str]()
         for table in tables.every(report, known):
             _sheets(book, table, used)
         book.save()
-        workbook.stamped(path, target, report.created)
+        workbook.stamped(file, target, report.created)
     return target.getvalue()
 
 

@@ -36,7 +36,7 @@ def _read(connection: sa.Connection, sealer: Sealer, window: Window, after: int,
         (
             text_of(row.uuid), clock.iso(row.received_at), known.get(row.destination), versions.get(row.route),
             row.ordinal, DeliveryState(row.state).name.lower(), row.attempts,
-            None if row.done_at is None else clock.iso(row.done_at), row.detail or None,
+            None if row.done_at is None else clock.iso(row.done_at), *([row.detail or None] if window.payload else []),
         )
         for row in found
     ]  # fmt: skip
@@ -49,7 +49,8 @@ LISTING = Listing(
         text("message", "Message"), moment("received_at", "Received (UTC)"), text("destination", "Destination"),
         text("route", "Route and version"), number("ordinal", "Which output of the route"), text("state", "State"),
         number("attempts", "Attempts"), moment("done_at", "Ended (UTC)"),
-        text("detail", "Last answer, or why it failed"),
     ),
     _read,
+    (text("detail", "Last answer, or why it failed"),),
+    "messages:payload",
 )  # fmt: skip
