@@ -33,6 +33,7 @@ OPEN = {
     "/api/v1/auth/oidc/callback", "/api/v1/auth/oidc/{organization}/start",
     "/api/v1/auth/jwks", "/api/v1/auth/token", "/api/v1/auth/session", "/api/v1/auth/refresh",
     "/api/v1/auth/link", "/api/v1/auth/link/look", "/api/v1/webhooks/in/{receiver_id}",
+    "/api/v1/exports/links/{token}",
 }  # fmt: skip
 """What answers without a token: it tells nothing, or is how one gets a token, by what it is given."""
 

@@ -20,6 +20,7 @@ OPEN = {
     "GET /health/ready",
     "GET /metrics",  # it asks for itself: loopback, or the scope metrics:read
     "GET /api/v1/auth/jwks",
+    "GET /api/v1/exports/links/{token}",  # its secret is its proof
     "GET /api/v1/auth/oidc/callback",
     "GET /api/v1/auth/oidc/{organization}/start",
     "GET /api/v1/oauth/callback",  # the state is its proof: once, and for ten minutes

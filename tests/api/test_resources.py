@@ -18,12 +18,16 @@ Serving = Callable[..., httpx.AsyncClient]
 EDGE = Edge.read(known=1_000_000, together=1_000_000, unknown=1_000_000, logged=False)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 GOOD = {"GET": {"200", "303", "304"}, "PUT": {"200"}, "PATCH": {"200"}, "DELETE": {"200", "204"}}
-UNLISTED = {"/api/v1/jobs/{identifier}", "/api/v1/executions/{execution_id}/blobs/{blob_id}"}
+UNLISTED = {
+    "/api/v1/jobs/{identifier}", "/api/v1/executions/{execution_id}/blobs/{blob_id}",
+    "/api/v1/exports/links/{token}",  # its address is what one has
+}  # fmt: skip
 """What is read one by one alone: the place of each was told to whoever asked for it."""
 
 UNREAD = {
     "/api/v1/auth/session", "/api/v1/auth/totp",  # one's own: /auth/me tells of both
     "/api/v1/auth/sessions/{session_id}", "/api/v1/users/{user_id}/roles",  # parts of what is read above them
+    "/api/v1/exports/jobs/{job_id}/links/{link_id}",
 }  # fmt: skip
 """What is changed or removed where nothing is read."""
 

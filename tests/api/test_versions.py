@@ -55,7 +55,7 @@ THINGS = {
     ),
     "vendor": Mutable("/vendors", {"name": "Lab"}, "PUT", lambda n: {"name": "Lab", "owner": f"O{n}"}),
 }  # fmt: skip
-ELSEWHERE = ("/integration", "/integrations", "/routes", "/mappings", "/webhooks", "/retention")
+ELSEWHERE = ("/integration", "/integrations", "/routes", "/mappings", "/webhooks", "/retention", "/exports")
 """Nouns whose own tests show 412 and 428: making one takes more than a line."""
 
 

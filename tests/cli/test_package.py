@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +31,7 @@ def test_a_study_is_packed_and_verified(call: Callable[..., Any], tmp_path: Path
     assert "2 rows to" in packed.out
     assert "0 errors, 0 warnings" in packed.out
     assert "/release. Verify it: hilum verify" in " ".join((packed.out + packed.err).split())
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
     verified = call("verify", target)
     assert verified.code == 0, verified.err
     assert "whole and unaltered" in verified.out
@@ -78,3 +81,18 @@ def test_a_signature_that_is_none(call: Callable[..., Any], tmp_path: Path, stud
     assert "is no signature" in call("verify", target, "--signature", tmp_path / "s.json").err
     (tmp_path / "s.json").write_text("{}", encoding="utf-8")
     assert "no signature of an export" in call("verify", target, "--signature", tmp_path / "s.json").out
+
+
+def test_what_is_fetched_is_its_owners_alone(call: Callable[..., Any], tmp_path: Path, study: Path) -> None:
+    target, left = tmp_path / "p.zip", tmp_path / ".p.zip.partial"
+    for path in (target, left):  # of a run that was killed, and a file that it takes the place of
+        path.write_bytes(b"old")
+        path.chmod(0o644)
+    before = os.umask(0)
+    try:
+        done = call("package", "--study", "CDISC01", "--to", target, "--data", study)
+    finally:
+        os.umask(before)
+    assert done.code == 0, done.err
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert not left.exists()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import datetime
 import io
+import os
+import stat
+import tempfile
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,6 +116,46 @@ def test_the_same_rows_give_the_same_bytes(write: Any, every: Any) -> None:
     parts = zipfile.ZipFile(io.BytesIO(data))
     assert parts.testzip() is None
     assert parts.read("docProps/core.xml").count(b">2026-01-02T03:04:05Z<") == 2
+
+
+def test_nothing_lies_in_the_temporary_folder_under_a_name(
+    write: Any, table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    seen: list[Any] = []
+
+    def place(file: Any) -> Any:
+        seen.append(list(tmp_path.iterdir()))
+        return given(file)
+
+    def stamped(source: Any, *others: Any) -> None:
+        seen.append(list(tmp_path.iterdir()))
+        seen.append(os.fstat(source.fileno()))
+        real(source, *others)
+
+    given, real = workbook.place, workbook.stamped
+    monkeypatch.setattr(workbook, "place", place)
+    monkeypatch.setattr(workbook, "stamped", stamped)
+    whole = write(XlsxExporter, *table(["Miller"]))
+    (before, after, status) = seen
+    assert (before, after) == ([], [])
+    assert (status.st_nlink, stat.S_IMODE(status.st_mode)) == (0, 0o600)
+    assert status.st_size > 1_000
+    monkeypatch.setattr(workbook, "place", lambda file: file)  # a system that has no such path
+    assert write(XlsxExporter, *table(["Miller"])) == whole
+
+
+def test_rows_wait_sealed(table: Any) -> None:
+    waiting, (_, batch) = xlsx._Waiting(), table(["Miller" * 50])
+    waiting.put(batch)
+    waiting.put(batch.slice(0, 0))
+    assert [one.num_rows for one in waiting.batches()] == [1, 0]
+    waiting._file.seek(0)
+    lying = waiting._file.read()
+    assert lying
+    assert b"Miller" not in lying
+    waiting.close()
 
 
 @pytest.mark.parametrize(

@@ -132,11 +132,12 @@ def _shape(wanted: Rows | PackageWish) -> Shape:
 
 
 def pages_of(source: Mapping[str, Any]) -> Definition:
-    """The report or dashboard that is meant. Raises NotFound."""
+    """The report or dashboard that is meant. Raises ConfigError."""
     noun = "report" if "report" in source else "dashboard"
     found = (REPORTS if noun == "report" else DASHBOARDS).get(source[noun])
     if found is None:
-        raise NotFound(f"there is no {noun} {source[noun]}")
+        known = ", ".join(REPORTS if noun == "report" else DASHBOARDS)
+        raise ConfigError(f"there is no {noun} of that name; there are {known}", where=noun)
     return found
 
 

@@ -79,10 +79,12 @@ async def _spooled(means: Means, one: Export, path: Path, watch: Watch) -> Opene
     with files.private(path) as file:
         stream = io.BufferedWriter(SealedWriter(file, key, bound), 1 << 20)
         writer = dataset_files.Writer(stream, dataset)
-        async for rows in _pages(means, listing, window):
-            watch.check()
-            await asyncio.to_thread(writer.write, _batch(dataset, rows))
-        await asyncio.to_thread(writer.close)
+        try:
+            async for rows in _pages(means, listing, window):
+                watch.check()
+                await asyncio.to_thread(writer.write, _batch(dataset, rows))
+        finally:
+            await asyncio.to_thread(writer.close)  # also what is not wanted: it would be written to a closed file
         await asyncio.to_thread(stream.close)
     return Opened(dataset, writer.rows, path, key, bound)
 

@@ -54,6 +54,7 @@ NEEDED = "needed"
 
 Line = Annotated[str, StringConstraints(max_length=200, pattern=rf"^[^{UNSEEN}]*$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+StudyName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^[^{UNSEEN}]*$")]
 REPORT_FORMATS = ("csv", "json", "pdf", "xlsx")
 DASHBOARD_FORMATS = ("json", "pdf", "png", "svg", "xlsx")
 RECORDS = ("attempts", "audit", "deliveries", "executions", "logs", "messages")
@@ -73,7 +74,7 @@ class Records(Part):
     since: Since | None = Field(None, description="Of then or later; UTC where it names no offset.")
     until: Until | None = Field(None, description="Of before then; at the latest when it is asked for.")
     payload: bool = Field(False, description="With what is in them: bodies, requests and answers.")
-    study: Name | None = Field(None, description="Of this study's integrations alone; null: of all that one may see.")
+    study: StudyName | None = Field(None, description="Of this study's integrations alone; null: of all that one may see.")
 
 
 class Receiver(Part):
@@ -142,7 +143,9 @@ class Rows(Part):
 
     dataset: uuid.UUID | None = Field(None, description="The data set's id.")
     version: int | None = Field(None, ge=1, description="Of the data set; null: the newest.")
-    source: Records | None = Field(None, description="The hub's own records, instead of a data set.")
+    source: Records | None = Field(
+        None, description="The hub's own records, instead of a data set.", examples=[{"records": "messages"}]
+    )
     format: str = Field(
         ..., min_length=1, max_length=40, description="By a name of `/exports/formats`.", examples=["csv"]
     )
@@ -246,7 +249,7 @@ class Folder(enum.StrEnum):
 class PackageWish(Part):
     """A study's data sets as they are submitted: files, Define-XML, checks, a manifest, in the folders of an eCTD."""
 
-    study: Name = Field(..., description="The study's name.")
+    study: StudyName = Field(..., description="The study's name.")
     datasets: list[uuid.UUID] | None = Field(
         None, min_length=1, max_length=500, description="These data sets; null: all of the study."
     )

@@ -246,6 +246,7 @@ class World:
         return {
             "number": "1",
             "blob_id": NOWHERE,
+            "link_id": (await self._link(who, made))["id"] if "{link_id}" in path else NOWHERE,
             "delivery_id": await self._delivery(who, made) if "{delivery_id}" in path else NOWHERE,
             "endpoint_id": await self._endpoint(who, made, path),
             first: made,
@@ -281,6 +282,14 @@ class World:
         await self._until(is_done)
         return made
 
+    async def _link(self, who: Person, export: str) -> Any:
+        made = await who.ask("POST", f"/api/v1/exports/jobs/{export}/links", json={"receiver": "Sponsor"})
+        assert made.status_code == 201, made.text
+        return made.json()
+
+    async def _some_links(self, who: Person, name: str) -> str:
+        return str((await self._link(who, await self._exported(who)))["url"]).rpartition("/")[2]
+
     async def _some_imports(self, who: Person, name: str) -> str:
         query = {"study": "trial", "file": f"vs{next(self._numbers)}.csv"}
         made = await who.ask("POST", "/api/v1/datasets/imports", params=query, content=TABLE)
@@ -296,8 +305,9 @@ class World:
         await self._until(is_done)
         return str((await who.get(at))["datasets"][0])
 
-    async def _export_data(self, who: Person, place: Any) -> dict[str, Any]:
-        return {"dataset": await self._some_datasets(who, "")}
+    async def _export_package(self, who: Person, place: Any) -> dict[str, Any]:
+        await self._some_datasets(who, "")
+        return {"study": "trial"}
 
     async def _export_bulk(self, who: Person, place: Any) -> dict[str, Any]:
         item = {"kind": "data", "dataset": await self._some_datasets(who, ""), "format": "csv"}

@@ -134,7 +134,14 @@ class Locked:
         raise StoreError("cannot store: relation patient_doe does not exist")
 
 
-ALONE = {"live", "configuration_schema", "list_credential_kinds", "list_export_formats"}
+ALONE = {
+    "live",
+    "configuration_schema",
+    "list_credential_kinds",
+    "list_export_formats",
+    "list_export_reports",
+    "list_export_dashboards",
+}
 """Operations that need no service: nothing of theirs can fail."""
 
 

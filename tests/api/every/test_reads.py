@@ -14,7 +14,10 @@ WHOLE = {
     "list_credential_kinds",
     "message_steps",
     "list_retention_policies",
+    "list_export_dashboards",
     "list_export_formats",
+    "list_export_links",
+    "list_export_reports",
     "list_failures",
 }
 """Lists of what the program itself knows, or of a single message or integration: they don't grow."""

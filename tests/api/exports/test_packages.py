@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from hilum.cli import root
 from hilum.formats import define
+from hilum.security.signing import Signer
 
 pytestmark = pytest.mark.anyio
 PASSWORD = "correct horse battery staple"
@@ -75,7 +76,19 @@ async def test_a_package_is_released_by_a_signature(
     code, told = verified(package, "--key", key, "--signature", signature)
     assert (code, told["intact"], told["sealed"], told["datasets"], told["rows"]) == (0, True, True, 2, 5)
     assert told["released"]["meaning"] == "approval"
+    shown = [
+        " ".join(CliRunner().invoke(root.app, ["verify", *map(str, arguments)]).stdout.split())
+        for arguments in ((package, "--signature", signature), (package, "--signature", signature, "--key", key))
+    ]
+    assert ["holds only if the manifest is the hub's: give --key" in one for one in shown] == [True, False]
     other = json.loads(signature.read_text("utf-8"))
+    strange = Signer(bytes(32))  # somebody signs the same with a key of their own
+    statement, seal = strange.seal(json.loads(other["statement"]))
+    forged = {**other, "statement": statement, "seal": seal.hex(), "public_key": strange.public.hex()}
+    (tmp_path / "forged.json").write_text(json.dumps(forged), encoding="utf-8")
+    code, told = verified(package, "--signature", tmp_path / "forged.json")
+    assert (code, told["released"]) == (1, None)
+    assert [one["text"] for one in told["problems"]] == ["the signature is by a key that the manifest does not name"]
     for change in (
         {"statement": other["statement"].replace("approval", "review")}, {"record": {**other["record"], "file": "x"}},
     ):  # fmt: skip

@@ -22,8 +22,8 @@ API = "/api/v1"
 @pytest.mark.parametrize(
     ("kind", "wanted", "status", "field"),
     [
-        ("report", {"report": "nothing"}, 404, None),
-        ("dashboard", {"dashboard": "audit-trail"}, 404, None),
+        ("report", {"report": "nothing"}, 400, "report"),
+        ("dashboard", {"dashboard": "audit-trail"}, 400, "dashboard"),
         ("report", {"report": "audit-trail", "format": "png"}, 400, "format"),
         ("report", {"report": "audit-trail", "paper": "a3"}, 400, "paper"),
         ("report", {"report": "connections", "since": "2026-01-01T00:00:00Z"}, 400, "since"),

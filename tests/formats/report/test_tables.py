@@ -7,14 +7,19 @@ import dataclasses
 import datetime
 import io
 import json
+import os
+import stat
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from python_calamine import CalamineWorkbook
 
 from hilum.errors import ConfigError
+from hilum.formats import workbook
 from hilum.formats.report.document import Column, Figure, Kind, Report, Section, Table
 from hilum.formats.report.render import MEDIA_TYPES, file_name, render
 
@@ -146,6 +151,23 @@ def test_what_a_sheet_and_a_cell_cannot_hold(make: Make) -> None:
     assert "the first part of 20,000 characters" in str(first[0])
     assert first[1:] == ["1850-05-05T00:00:00Z", "1000000000000000"]
     assert second == ["", "", True]
+
+
+def test_a_workbook_is_made_in_a_file_without_a_name(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    real, seen = workbook.stamped, list[Any]()
+
+    def stamped(source: Any, *others: Any) -> None:
+        seen.extend([os.fstat(source.fileno()), list(tmp_path.iterdir())])
+        real(source, *others)
+
+    monkeypatch.setattr(workbook, "stamped", stamped)
+    files(make("T"), "xlsx")
+    status, there = seen
+    assert (status.st_nlink, stat.S_IMODE(status.st_mode), there) == (0, 0o600, [])
+    assert status.st_size > 1_000
 
 
 def test_a_workbook_says_when_it_was_made(samples: Mapping[str, Report]) -> None:
