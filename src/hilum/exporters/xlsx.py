@@ -6,8 +6,8 @@ with a time zone, without seconds or with fractions of them, times, and special 
 longer than 32,767 characters, a NaN and an infinity are refused. An empty text and a missing value are both an empty
 cell.
 
-The rows wait in a sealed temporary file, as the library takes them only all at once; memory has a bound. While it works,
-the library keeps sheets and workbook in the clear, in temporary files that have no name and go with the process.
+The rows wait in a sealed temporary file, as the library takes them only all at once; memory has a bound. While it
+works, the library keeps sheets and workbook in the clear, in temporary files without a name that go with the process.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Records(Part):
     since: Since | None = Field(None, description="Of then or later; UTC where it names no offset.")
     until: Until | None = Field(None, description="Of before then; at the latest when it is asked for.")
     payload: bool = Field(False, description="With what is in them: bodies, requests and answers.")
-    study: StudyName | None = Field(None, description="Of this study's integrations alone; null: of all that one may see.")
+    study: StudyName | None = Field(None, description="Of this study's integrations alone; null: of all.")
 
 
 class Receiver(Part):

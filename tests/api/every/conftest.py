@@ -305,13 +305,27 @@ class World:
         await self._until(is_done)
         return str((await who.get(at))["datasets"][0])
 
+    async def _quiet(self, who: Person, place: Any = None) -> dict[str, Any]:
+        """Five exports of an organization may be at work."""
+
+        async def is_over() -> bool:
+            found = (await who.get("/exports/jobs"))["items"]
+            return not any(one["status"] in ("queued", "running") for one in found)
+
+        await self._until(is_over)
+        return {}
+
+    _export_data = _export_report = _export_dashboard = _quiet
+
     async def _export_package(self, who: Person, place: Any) -> dict[str, Any]:
+        await self._quiet(who)
         await self._some_datasets(who, "")
         return {"study": "trial"}
 
     async def _export_bulk(self, who: Person, place: Any) -> dict[str, Any]:
-        item = {"kind": "data", "dataset": await self._some_datasets(who, ""), "format": "csv"}
-        return {"items": [item, {"kind": "report", "report": "integration-activity", "format": "json"}]}
+        await self._quiet(who)
+        rows = {"kind": "data", "dataset": await self._some_datasets(who, ""), "format": "csv"}
+        return {"items": [rows, {"kind": "report", "report": "integration-activity", "format": "json"}]}
 
     async def _some_approvals(self, who: Person, name: str) -> str:
         return await self._made(await self.person(), "/api/v1/approvals")
