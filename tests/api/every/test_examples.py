@@ -17,6 +17,7 @@ ELSEWHERE = {
     "read_archive": 404, "verify_archive": 404, "restore_archive": 404,  # no body is old enough
     "execute_endpoint": 502, "cancel_execution": 409,  # the partner of the examples is not there
     "cancel_export": 409, "retry_export": 409,  # it is done before anybody can
+    "release_export": 409, "read_export_signature": 404,  # what the examples export waits for nobody
     "read_execution_blob": 404,  # nothing was that large
     "sync_integration": 409,  # nothing has streams yet
     "receive_webhook": 401,  # it is signed by who sends it
