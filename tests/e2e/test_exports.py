@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,9 @@ async def test_a_full_disk_ends_an_export(e2e: Any, tmp_path: Path, small_disk: 
         asked = (await http.post("/datasets/imports", params=query, content=content())).json()
         done = await reached(http, f"/datasets/imports/{asked['id']}", lambda one: one["status"] in ended)
         assert done["status"] == "succeeded", done
-        wanted = {"dataset": done["datasets"][0], "format": "xml"}  # larger than the disk
+        room = shutil.disk_usage(small_disk).free - (4 << 20)
+        (small_disk / "ballast").write_bytes(bytes(room))
+        wanted = {"dataset": done["datasets"][0], "format": "xml"}  # some 20 MB
         export = (await http.post("/exports/data", json=wanted)).json()
         path = f"/exports/jobs/{export['id']}"
         failed = await reached(http, path, lambda one: one["status"] in ended)
