@@ -49,7 +49,7 @@ async def blocks(
     while True:
         try:
             piece = await anext(pieces, None)
-        except Exception as error:
+        except Exception as error:  # the content is our own; whatever breaks it is no word of the partner
             raise Broken(error) from error
         if piece is None:
             break

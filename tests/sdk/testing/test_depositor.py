@@ -40,7 +40,7 @@ class Good(Depositor[Address]):
             return Permanent(str(error))
         except TimeoutError:
             return Ambiguous("no answer") if progress.whole else Transient("it stopped")
-        except Exception as error:
+        except Exception as error:  # whatever the partner did, the outcome says how far we came
             return Ambiguous(f"{error!r}") if progress.whole else Transient(f"{error!r}")
 
     async def send(self, deposit: Deposit, content: AsyncIterator[bytes]) -> Deposited:
